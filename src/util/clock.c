@@ -1,0 +1,38 @@
+#include "util/clock.h"
+
+#include <stdio.h>
+#include <time.h>
+
+#include "util/stop.h"
+
+uint64_t clock_us(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+uint64_t clock_ms(void)
+{
+    return clock_us() / 1000;
+}
+
+void clock_sleep_ms(uint64_t ms)
+{
+    uint64_t end = clock_ms() + ms;
+
+    for (uint64_t now = clock_ms(); now < end && !stop_wanted(); now = clock_ms()) {
+        uint64_t left = end - now < 50 ? end - now : 50;
+
+        nanosleep(&(struct timespec){ .tv_nsec = (long)left * 1000000 }, NULL);
+    }
+}
+
+void clock_utc(char out[static 21])
+{
+    time_t now = time(NULL);
+    struct tm tm;
+
+    strftime(out, 21, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &tm));
+}

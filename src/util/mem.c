@@ -1,0 +1,56 @@
+#include "util/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+bool (*mem_fault)(void);
+
+static bool fails(void)
+{
+    return mem_fault != NULL && mem_fault();
+}
+
+void *mem_zero(size_t size)
+{
+    return fails() ? NULL : calloc(1, size == 0 ? 1 : size);
+}
+
+enum rc mem_new(void *out, size_t size, const char *what, struct err *e)
+{
+    void *p = mem_zero(size);
+
+    if (p == NULL)
+        return err_set(e, RC_NOMEM, "no memory for %s (%zu bytes)", what, size);
+    memcpy(out, &p, sizeof p);
+    return RC_OK;
+}
+
+void *mem_resize(void *p, size_t count, size_t size)
+{
+    return fails() ? NULL : reallocarray(p, count == 0 ? 1 : count, size);
+}
+
+void *mem_copy(const void *p, size_t n)
+{
+    void *copy = mem_zero(n);
+
+    if (copy != NULL && n > 0)
+        memcpy(copy, p, n);
+    return copy;
+}
+
+char *mem_str(const char *s)
+{
+    return mem_copy(s, strlen(s) + 1);
+}
+
+void mem_free(void *p)
+{
+    free(p);
+}
+
+void mem_wipe(void *p, size_t n)
+{
+    if (p != NULL)
+        explicit_bzero(p, n);
+}

@@ -1,0 +1,46 @@
+#include "util/stop.h"
+
+#include <signal.h>
+#include <stddef.h>
+
+static volatile sig_atomic_t wanted;
+
+static void on_signal(int number)
+{
+    (void)number;
+    wanted = 1;
+}
+
+void stop_install(void)
+{
+    struct sigaction sa = { .sa_handler = on_signal };
+
+    sigemptyset(&sa.sa_mask);
+    sigaction(SIGINT, &sa, NULL);
+    sigaction(SIGTERM, &sa, NULL);
+    sigaction(SIGHUP, &sa, NULL);
+    sa.sa_handler = SIG_IGN;
+    sigaction(SIGPIPE, &sa, NULL);
+}
+
+bool stop_wanted(void)
+{
+    return wanted != 0;
+}
+
+void stop_request(void)
+{
+    wanted = 1;
+}
+
+void stop_reset(void)
+{
+    wanted = 0;
+}
+
+enum rc stop_check(struct err *e)
+{
+    if (wanted)
+        return err_set(e, RC_INTERRUPTED, "stopped by a signal, nothing was published");
+    return RC_OK;
+}

@@ -1,0 +1,18 @@
+/* The wish to stop: SIGINT, SIGTERM and SIGHUP set a flag, long loops look at it.
+ * With O_TMPFILE and temporary directories an abandoned job leaves nothing behind. */
+#ifndef UTIL_STOP_H
+#define UTIL_STOP_H
+
+#include <stdbool.h>
+
+#include "util/err.h"
+
+void stop_install(void); /* handlers for SIGINT, SIGTERM, SIGHUP; SIGPIPE ignored */
+bool stop_wanted(void);
+void stop_request(void); /* what the handlers do; tests call it */
+void stop_reset(void);
+
+/* RC_INTERRUPTED once a stop is wanted. */
+enum rc stop_check(struct err *e);
+
+#endif
