@@ -1,0 +1,88 @@
+/* A bbolt database file, read in place.
+ *
+ * The file is mapped read-only and never locked, so that inspecting cannot change it
+ * or wait for a running etcd. Nothing here trusts it: each accessor checks what it is
+ * about to read against the file and the page's own extent. A file that is truncated
+ * while it is mapped reads as zeros from there on (no SIGBUS) and is reported as
+ * RC_CORRUPT by bolt_file_intact().
+ *
+ * Format: bbolt 1.3 to 1.5 (page.go, bucket.go, meta), little-endian only. A snapshot's
+ * 32-byte SHA-256 trailer lies beyond the last page and is simply not looked at. */
+#ifndef BOLTDB_FILE_H
+#define BOLTDB_FILE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "util/bytes.h"
+#include "util/err.h"
+#include "util/findings.h"
+#include "util/own.h"
+
+enum {
+    BOLT_PAGE_HEADER = 16,
+    BOLT_ELEMENT = 16,   /* bytes of one branch or leaf element */
+    BOLT_META_SIZE = 64, /* of which the last 8 are the checksum */
+    BOLT_PAGE_SIZE_MIN = 512,
+    BOLT_PAGE_SIZE_MAX = 65536,
+    BOLT_DEPTH_MAX = 64, /* levels of a B+tree we follow */
+};
+
+#define BOLT_NO_FREELIST UINT64_MAX
+
+enum bolt_page_kind {
+    BOLT_PAGE_BRANCH = 0x01,
+    BOLT_PAGE_LEAF = 0x02,
+    BOLT_PAGE_META = 0x04,
+    BOLT_PAGE_FREELIST = 0x10,
+};
+
+/* The meta page that is in force: the valid one with the higher txid (page 0 on a tie).
+ */
+struct bolt_meta {
+    uint64_t root;       /* page of the root bucket */
+    uint64_t freelist;   /* page, or BOLT_NO_FREELIST: etcd never writes one */
+    uint64_t high_water; /* pages in use: the first page id never allocated */
+    uint64_t txid;
+    uint32_t page_size;
+    unsigned page; /* 0 or 1: where it was found */
+};
+
+/* Read a meta page from `page` bytes that start at a page boundary (at least 80 of
+ * them). RC_CORRUPT says what is wrong: magic, version, checksum, page size. */
+enum rc bolt_meta_read(struct bytes page, struct bolt_meta *out, struct err *e);
+
+struct bolt_file;
+
+/* Map `path`, or the open descriptor `fd` (borrowed only during the call) named `name`.
+ * RC_CORRUPT when it is no bbolt database (says what it looks like instead: empty, text,
+ * gzip, zstd, age file), when no meta is valid, or when it is shorter than its
+ * high-water mark ("truncated: 40960 bytes, the meta page needs 65536"). When one of two
+ * metas is bad, a finding of severity WARN is added. */
+enum rc bolt_file_open(const char *path, struct findings *f, struct bolt_file **out,
+                       struct err *e);
+enum rc bolt_file_open_fd(int fd, const char *name, struct findings *f,
+                          struct bolt_file **out, struct err *e);
+void bolt_file_free(struct bolt_file *file);
+OWN_DEFINE(bolt_file)
+
+const struct bolt_meta *bolt_file_meta(const struct bolt_file *file);
+const char *bolt_file_name(const struct bolt_file *file);
+uint64_t
+bolt_file_size(const struct bolt_file *file); /* bytes on disk, trailer included */
+
+/* The mapped bytes, trailer included; for a hash over the whole file. */
+struct bytes bolt_file_bytes(const struct bolt_file *file);
+
+/* RC_CORRUPT when the file lost bytes while it was mapped. Call before believing. */
+enum rc bolt_file_intact(const struct bolt_file *file, struct err *e);
+
+/* Start reading the file into memory ahead of use (madvise), in file order. */
+void bolt_file_prefetch(const struct bolt_file *file);
+
+/* The value of one key in a top-level bucket, borrowed from the file; *found says
+ * whether it is there. RC_CORRUPT when the path to it is damaged. */
+enum rc bolt_file_get(const struct bolt_file *file, const char *bucket, struct bytes key,
+                      struct bytes *value, bool *found, struct err *e);
+
+#endif
