@@ -1,0 +1,159 @@
+#include "tests/lib/proc.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <criterion/criterion.h>
+
+#include "util/clock.h"
+
+static void redirect(const char *path, int flags, int to)
+{
+    int fd = open(path, flags, 0600);
+
+    if (fd < 0 || dup2(fd, to) < 0)
+        _exit(126);
+    close(fd);
+}
+
+static _Noreturn void exec_with(const char *const *env, const char *const argv[])
+{
+    char *args[64];
+    size_t n = 0;
+
+    for (; env != NULL && *env != NULL; env++)
+        putenv(strdup(*env));
+    for (; argv[n] != NULL && n < 63; n++)
+        args[n] = strdup(argv[n]);
+    args[n] = NULL;
+    execvp(args[0], args);
+    _exit(127);
+}
+
+/* Reads both pipes until they close or time is up. */
+static void collect(struct proc *p, int out, int err, pid_t pid, unsigned timeout_s)
+{
+    struct {
+        char **text;
+        size_t n;
+    } to[2] = { { &p->out, 0 }, { &p->err, 0 } };
+    struct pollfd fds[2] = { { .fd = out, .events = POLLIN },
+                             { .fd = err, .events = POLLIN } };
+    uint64_t end = clock_ms() + timeout_s * 1000;
+
+    while (fds[0].fd >= 0 || fds[1].fd >= 0) {
+        if (clock_ms() >= end && !p->timed_out) {
+            p->timed_out = true;
+            kill(pid, SIGKILL);
+        }
+        poll(fds, 2, 100);
+        for (int i = 0; i < 2; i++) {
+            if ((fds[i].revents & (POLLIN | POLLHUP)) == 0)
+                continue;
+            *to[i].text = realloc(*to[i].text, to[i].n + 65537);
+            ssize_t got = read(fds[i].fd, *to[i].text + to[i].n, 65536);
+
+            if (got <= 0) {
+                close(fds[i].fd);
+                fds[i].fd = -1;
+                got = 0;
+            }
+            to[i].n += (size_t)got;
+            (*to[i].text)[to[i].n] = '\0';
+        }
+    }
+    p->out_size = to[0].n;
+}
+
+static int status_of(int raw)
+{
+    return WIFEXITED(raw) ? WEXITSTATUS(raw) : 128 + WTERMSIG(raw);
+}
+
+void proc_run(struct proc *p, const struct proc_options *o, const char *const argv[])
+{
+    static const struct proc_options defaults;
+    int out[2], err[2], raw = 0;
+
+    if (o == NULL)
+        o = &defaults;
+    *p = (struct proc){ .out = calloc(1, 1), .err = calloc(1, 1) };
+    cr_assert(pipe2(out, O_CLOEXEC) == 0 && pipe2(err, O_CLOEXEC) == 0);
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        redirect(o->input == NULL ? "/dev/null" : o->input, O_RDONLY, 0);
+        dup2(out[1], 1);
+        if (o->output != NULL)
+            redirect(o->output, O_WRONLY | O_CREAT | O_TRUNC, 1);
+        dup2(err[1], 2);
+        exec_with(o->env, argv);
+    }
+    close(out[1]);
+    close(err[1]);
+    collect(p, out[0], err[0], pid, o->timeout_s == 0 ? 120 : o->timeout_s);
+    waitpid(pid, &raw, 0);
+    p->status = status_of(raw);
+}
+
+void proc_clear(struct proc *p)
+{
+    free(p->out);
+    free(p->err);
+    *p = (struct proc){ 0 };
+}
+
+pid_t proc_start(const char *log, const char *const argv[])
+{
+    pid_t pid = fork();
+
+    cr_assert(pid >= 0);
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        setpgid(0, 0);
+        redirect("/dev/null", O_RDONLY, 0);
+        redirect(log, O_WRONLY | O_CREAT | O_APPEND, 1);
+        redirect(log, O_WRONLY | O_CREAT | O_APPEND, 2);
+        exec_with(NULL, argv);
+    }
+    return pid;
+}
+
+int proc_stop(pid_t pid, int signal)
+{
+    int raw = 0;
+
+    if (pid <= 0)
+        return 0;
+    kill(pid, SIGCONT);
+    kill(pid, signal);
+    for (int i = 0; i < 200 && waitpid(pid, &raw, WNOHANG) == 0; i++)
+        clock_sleep_ms(50);
+    if (kill(pid, 0) == 0) {
+        kill(pid, SIGKILL);
+        waitpid(pid, &raw, 0);
+    }
+    return status_of(raw);
+}
+
+int free_port(void)
+{
+    struct sockaddr_in a = { .sin_family = AF_INET,
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t n = sizeof a;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    cr_assert(bind(fd, (struct sockaddr *)&a, n) == 0);
+    cr_assert(getsockname(fd, (struct sockaddr *)&a, &n) == 0);
+    close(fd);
+    return ntohs(a.sin_port);
+}
