@@ -11,7 +11,7 @@ CFLAGS.coverage := -O0 -g3 --coverage
 MODE.CFLAGS     := $(CFLAGS.$(MODE))
 
 PKGS.holdfast := libcurl libzstd libcrypto json-c libprotobuf-c libisal
-CPPFLAGS += -D_GNU_SOURCE -Isrc -I$(BUILD)/gen
+CPPFLAGS += -D_GNU_SOURCE -Isrc -I$(BUILD)/gen/proto
 CFLAGS   += -std=gnu2x -fPIE -pthread $(MODE.CFLAGS)
 LDFLAGS  += -pie -pthread $(MODE.CFLAGS)
 LDLIBS    = $(shell pkg-config --libs $(PKGS.holdfast))
@@ -26,7 +26,7 @@ uses.http     := util
 uses.boltdb   := filter crypto codec util
 uses.wal      := codec util
 uses.storage  := filter crypto codec util
-uses.wire     := http codec util
+uses.wire     := http filter crypto codec util
 uses.mvcc     := boltdb filter crypto codec util
 uses.snapshot := mvcc wire storage wal boltdb http filter crypto codec util
 uses.restore  := snapshot $(uses.snapshot)
@@ -69,9 +69,8 @@ $(BUILD)/gen/proto/%.pb-c.c $(BUILD)/gen/proto/%.pb-c.h &: src/codec/proto/%.pro
 
 # Generated code is not ours to warn about.
 $(BUILD)/gen/proto/%.o: $(BUILD)/gen/proto/%.c $(GEN:=.h)
-	@$(CC) $(CPPFLAGS) -I$(BUILD)/gen/proto $(CFLAGS) -w -c $< -o $@
+	@$(CC) $(CPPFLAGS) $(CFLAGS) -w -c $< -o $@
 $(BUILD)/src/%.o $(BUILD)/tests/%.o: | $(GEN:=.h)
-$(BUILD)/src/codec/%.o: CPPFLAGS += -I$(BUILD)/gen/proto
 
 # ---- tests ---------------------------------------------------------------------------
 TESTLIB := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/lib/*.c))
@@ -81,7 +80,7 @@ $(BUILD)/tests/%.o: CPPFLAGS += $(TESTCPP)
 define unit
 $$(BUILD)/tests/unit/$(1)/run: $$(patsubst %.c,$$(BUILD)/%.o,$$(wildcard tests/unit/$(1)/*.c)) $$(TESTLIB) $$(call archives,$(1) $$(uses.$(1)))
 	@echo "  LD    $$@"
-	@$$(CC) $$(LDFLAGS) $$^ $$(LDLIBS) -lcriterion -o $$@
+	@$$(CC) $$(LDFLAGS) $$^ $$(LDLIBS) -lcriterion -lnghttp2 -o $$@
 unit-$(1): $$(BUILD)/tests/unit/$(1)/run
 	$$(BUILD)/tests/unit/$(1)/run $$(CRITERION)
 endef
