@@ -37,6 +37,17 @@ enum rc sha256_end(struct sha256 *h, uint8_t digest[static SHA256_SIZE], struct 
     return EVP_DigestFinal_ex(h->ctx, digest, NULL) == 1 ? RC_OK : failed(e);
 }
 
+enum rc sha256_copy(const struct sha256 *h, struct sha256 **out, struct err *e)
+{
+    OWNED(sha256) copy = NULL;
+
+    TRY(sha256_new(&copy, e));
+    if (EVP_MD_CTX_copy_ex(copy->ctx, h->ctx) != 1)
+        return failed(e);
+    *out = GIVE(copy);
+    return RC_OK;
+}
+
 void sha256_free(struct sha256 *h)
 {
     if (h == NULL)
