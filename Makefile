@@ -8,6 +8,8 @@ CFLAGS.debug    := -O1 -g3
 CFLAGS.release  := -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong
 CFLAGS.sanitize := -O1 -g3 -DSANITIZE -fsanitize=address,undefined -fno-sanitize-recover=all
 CFLAGS.coverage := -O0 -g3 --coverage
+CFLAGS.fuzz     := -O1 -g -DSANITIZE -fsanitize=fuzzer-no-link,address,undefined \
+                   -fno-sanitize-recover=all
 MODE.CFLAGS     := $(CFLAGS.$(MODE))
 
 PKGS.holdfast := libcurl libzstd libcrypto json-c libprotobuf-c libisal
@@ -87,6 +89,85 @@ endef
 $(foreach f,$(UNITS),$(eval $(call unit,$(f))))
 unit: $(UNITS:%=unit-%)           ## unit tests in the current MODE
 
+# Flow tests run the built program against real servers; they need scripts/peers.
+FLOWS := $(patsubst tests/flow/test_%.c,%,$(wildcard tests/flow/test_*.c))
+define flow
+$$(BUILD)/tests/flow/$(1): $$(BUILD)/tests/flow/test_$(1).o $$(TESTLIB) $$(call archives,cli $$(uses.cli))
+	@echo "  LD    $$@"
+	@$$(CC) $$(LDFLAGS) $$^ $$(LDLIBS) -lcriterion -lnghttp2 -o $$@
+flow-$(1): $$(BUILD)/tests/flow/$(1) $$(BUILD)/holdfast
+	$$(BUILD)/tests/flow/$(1) -j2 $$(CRITERION)
+endef
+$(foreach f,$(FLOWS),$(eval $(call flow,$(f))))
+flow: $(FLOWS:%=flow-%)           ## whole commands against real etcd (scripts/peers first)
+
+# Each fuzz target runs FUZZ_SECONDS from its corpus; a finding fails the run.
+FUZZ_SECONDS ?= 60
+define fuzzer
+$$(BUILD)/fuzz/$(1): $$(BUILD)/tests/fuzz/fuzz_$(1).o $$(call archives,snapshot $$(uses.snapshot))
+	@mkdir -p $$(@D)
+	@$$(CC) $$(LDFLAGS) -fsanitize=fuzzer $$^ $$(LDLIBS) -o $$@
+fuzz-$(1): $$(BUILD)/fuzz/$(1)
+	@mkdir -p $$(BUILD)/corpus/$(1)
+	$$(BUILD)/fuzz/$(1) -max_total_time=$$(FUZZ_SECONDS) -rss_limit_mb=2048 -timeout=10 \
+	  -print_final_stats=0 -verbosity=0 $$(BUILD)/corpus/$(1) $$(wildcard tests/fuzz/corpus/$(1))
+endef
+$(foreach f,$(FUZZERS),$(eval $(call fuzzer,$(f))))
+run-fuzzers: $(FUZZERS:%=fuzz-%)
+fuzz:                             ## run every fuzz target for FUZZ_SECONDS (default 60)
+	@$(MAKE) --no-print-directory MODE=fuzz CC=clang run-fuzzers
+
+# ---- what CI runs --------------------------------------------------------------------
+test:                             ## everything CI runs; installs what is missing
+	@scripts/setup test
+	@scripts/peers $(if $(CI),--require)
+	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory CC=clang BUILD=build/clang all
+	@$(MAKE) --no-print-directory MODE=sanitize unit flow
+	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=3
+	@echo "all tests passed"
+
+test-long: test                   ## the same, then longer seeds and a minute of each fuzzer
+	@HOLDFAST_LONG=1 $(MAKE) --no-print-directory MODE=sanitize unit flow
+	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=60
+
+demo:                             ## save, verify, destroy, restore, boot, compare: on a real etcd
+	@scripts/setup demo
+	@$(MAKE) --no-print-directory all
+	@scripts/demo $(BUILD)/holdfast
+
+bench:                            ## ratios to etcdctl and etcdutl, side by side (SETS="small medium")
+	@scripts/setup test
+	@scripts/peers 3.5 3.6
+	@$(MAKE) --no-print-directory MODE=release all
+	@scripts/bench build/release/holdfast $(SETS)
+
+# ---- house keeping -------------------------------------------------------------------
+OURS = $(wildcard src/*.c src/*/*.[ch] tests/*/*.[ch] tests/unit/*/*.[ch])
+format:                           ## clang-format all sources
+	@clang-format -i $(OURS)
+
+lint: $(GEN:=.h)                  ## layers, format, lone headers, banned calls, function size, clang-tidy
+	@scripts/check-layers
+	@clang-format --dry-run -Werror $(OURS)
+	@for h in $(HDRS:src/%=%); do echo "#include \"$$h\"" | \
+	  $(CC) $(CPPFLAGS) -I$(BUILD)/gen/proto -std=gnu2x -fsyntax-only -xc - || exit 1; done
+	@scripts/check-source
+	@printf '%s\n' $(wildcard src/*.c src/*/*.c) | xargs -P2 -n6 \
+	  clang-tidy --quiet -- $(CPPFLAGS) -I$(BUILD)/gen/proto -std=gnu2x 2>/dev/null
+	@echo "lint: clean"
+
+coverage:                         ## line coverage a file, from the unit tests
+	@$(MAKE) --no-print-directory MODE=coverage unit
+	@scripts/coverage build/coverage
+
+compdb: $(GEN:=.h)                ## write compile_commands.json
+	@scripts/compdb "$(CC) $(CPPFLAGS) $(CFLAGS)" > compile_commands.json
+
+clean:                            ## remove everything that was built
+	@rm -rf build compile_commands.json
+
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
-.PHONY: all help unit $(UNITS:%=unit-%)
+.PHONY: all help unit $(UNITS:%=unit-%) flow $(FLOWS:%=flow-%) fuzz run-fuzzers \
+  $(FUZZERS:%=fuzz-%) test test-long demo bench format lint coverage compdb clean
 .SECONDARY:
