@@ -23,6 +23,7 @@ enum {
     BOLT_PAGE_HEADER = 16,
     BOLT_ELEMENT = 16,   /* bytes of one branch or leaf element */
     BOLT_META_SIZE = 64, /* of which the last 8 are the checksum */
+    BOLT_BUCKET_HEADER = 16,
     BOLT_PAGE_SIZE_MIN = 512,
     BOLT_PAGE_SIZE_MAX = 65536,
     BOLT_DEPTH_MAX = 64, /* levels of a B+tree we follow */
@@ -52,13 +53,23 @@ struct bolt_meta {
  * them). RC_CORRUPT says what is wrong: magic, version, checksum, page size. */
 enum rc bolt_meta_read(struct bytes page, struct bolt_meta *out, struct err *e);
 
+/* The most bytes from the start of a file that bolt_meta_choose may want to see. */
+#define BOLT_META_HEAD ((size_t)BOLT_PAGE_SIZE_MAX + 80)
+
+/* Choose as bbolt does: the valid meta page with the higher txid, page 0 on a tie; when
+ * page 0 is bad, page 1 is searched for at every page size. `head` is the start of the
+ * file. RC_CORRUPT when neither is good. To `f` (may be NULL) go "meta-bad" (WARN) for
+ * the one that is bad and "meta-txid" (NOTE) when the two are not consecutive. */
+enum rc bolt_meta_choose(struct bytes head, struct findings *f, struct bolt_meta *out,
+                         struct err *e);
+
 struct bolt_file;
 
 /* Map `path`, or the open descriptor `fd` (borrowed only during the call) named `name`.
  * RC_CORRUPT when it is no bbolt database (says what it looks like instead: empty, text,
  * gzip, zstd, age file), when no meta is valid, or when it is shorter than its
  * high-water mark ("truncated: 40960 bytes, the meta page needs 65536"). When one of two
- * metas is bad, a finding of severity WARN is added. */
+ * metas is bad, a finding of severity WARN is added. `f` may be NULL. */
 enum rc bolt_file_open(const char *path, struct findings *f, struct bolt_file **out,
                        struct err *e);
 enum rc bolt_file_open_fd(int fd, const char *name, struct findings *f,
@@ -74,11 +85,18 @@ bolt_file_size(const struct bolt_file *file); /* bytes on disk, trailer included
 /* The mapped bytes, trailer included; for a hash over the whole file. */
 struct bytes bolt_file_bytes(const struct bolt_file *file);
 
-/* RC_CORRUPT when the file lost bytes while it was mapped. Call before believing. */
+/* RC_CORRUPT when the file lost bytes while it was mapped, or could not be read to its
+ * end (the disk failed). Call after reading and before believing. */
 enum rc bolt_file_intact(const struct bolt_file *file, struct err *e);
 
-/* Start reading the file into memory ahead of use (madvise), in file order. */
+/* Read the file into memory ahead of use, in file order: a B+tree's key order is random
+ * order on disk, which a cold file answers 30 times slower. Returns when all is in memory
+ * or a stop is wanted, so it may run on a thread of its own beside a walk (the file must
+ * outlive it). Never fails: it only warms. */
 void bolt_file_prefetch(const struct bolt_file *file);
+
+/* The bytes from page `id` on, up to the high-water mark; none when it lies beyond. */
+struct bytes bolt_file_from(const struct bolt_file *file, uint64_t id);
 
 /* The value of one key in a top-level bucket, borrowed from the file; *found says
  * whether it is there. RC_CORRUPT when the path to it is damaged. */

@@ -17,23 +17,37 @@ struct bolt_visitor {
 };
 
 struct bolt_walk_result {
-    uint64_t pages, overflow_pages; /* reachable, physical */
-    uint64_t free_pages;            /* below the high-water mark and not reachable */
+    uint64_t pages;          /* reachable, overflow pages among them */
+    uint64_t overflow_pages; /* of them, those without a header of their own */
+    uint64_t free_pages;     /* neither meta, reachable nor the freelist's own */
     uint64_t buckets, pairs;
-    unsigned depth;
+    unsigned depth; /* levels of the deepest bucket's tree; 0: all are inline */
 };
 
-/* Findings (severity ERROR) name the page and its byte offset in the file: page out of
- * range, wrong self id, wrong kind, reached twice (also by overflow), cycle, too deep,
- * element outside the page extent, keys out of order in a page or against the parent's
- * bounds, empty leaf that is no root, branch with one child (severity WARN
- * "branch-arity": etcd dies at the next compaction), nested bucket, bucket loop, bad
- * inline bucket, bad freelist page (kind, count, order, duplicates, ids out of range,
- * page both free and reachable). A damaged subtree is skipped and the walk goes on, the
- * visitor seeing what is left. RC_OK means only that the walk itself ran: look at `f`.
+/* Findings name the page and its byte offset in the file. Severity ERROR:
  *
- * With f == NULL the first error ends the walk as RC_CORRUPT.
- * Memory: one bit a page, and the path. Looks at stop_wanted(). */
+ *   page-range       points to a page outside 2 .. high-water mark
+ *   page-id          a page without a header, or with another page's
+ *   page-kind        neither branch nor leaf
+ *   page-extent      overflow reaches beyond the high-water mark
+ *   page-twice       in use twice, also as overflow or freelist
+ *   page-cycle       reached again from below itself (a bucket loop as well)
+ *   tree-depth       more than BOLT_DEPTH_MAX levels
+ *   branch-empty, leaf-empty (unless a bucket's root)
+ *   element-range    table, key or value beyond the page's extent
+ *   element-overlap  keys and values not one after the other
+ *   element-flags    unknown flags
+ *   key-size, key-order, key-bounds (against the parent)
+ *   bucket-header, bucket-inline, bucket-nested, root-element
+ *   freelist-range, freelist-order, freelist-count, free-reachable
+ *
+ * Severity WARN: branch-arity (one child: etcd dies at the next compaction), page-leaked
+ * (a freelist that lacks unused pages).
+ *
+ * A damaged subtree is skipped and the walk goes on, the visitor seeing what is left.
+ * RC_OK means only that the walk itself ran: look at `f`. With f == NULL the first error
+ * ends the walk as RC_CORRUPT. `v` may be NULL. Memory: one bit a page, and the path.
+ * RC_INTERRUPTED when a stop is wanted. */
 enum rc bolt_walk(const struct bolt_file *file, const struct bolt_visitor *v,
                   struct findings *f, struct bolt_walk_result *out, struct err *e);
 

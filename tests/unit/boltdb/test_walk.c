@@ -1,0 +1,57 @@
+#include "boltdb/walk.h"
+
+#include "tests/lib/case.h"
+#include "tests/lib/fault.h"
+#include "tests/unit/boltdb/golden.h"
+#include "util/stop.h"
+
+CASE(boltdb_walk, finds_nothing_in_what_etcd_wrote)
+{
+    for (size_t i = 0; i < GOLDEN_COUNT; i++) {
+        OWNED_IMAGE db = golden_load(golden_names[i]);
+        AT_END(findings_clear) struct findings f = { 0 };
+        struct totals t = { 0 };
+        char seen[4096];
+        struct bolt_walk_result r = image_walk(db.p, db.n, &f, &t);
+
+        findings_print(&f, seen, sizeof seen);
+        cr_assert_eq(f.errors + f.warnings + f.notes, 0, "%s: %s", golden_names[i], seen);
+        cr_assert_eq(r.buckets, 10, "%s", golden_names[i]);
+        cr_assert_eq(r.pairs, t.pairs, "%s", golden_names[i]);
+        cr_assert_eq(2 + r.pages + r.free_pages, (db.n - 32) / 4096, "%s",
+                     golden_names[i]);
+    }
+}
+
+/* totalKey counts the records of all buckets up to 3.5, live keys only later. */
+CASE(boltdb_walk, agrees_with_snapshot_status)
+{
+    for (size_t i = 0; i < GOLDEN_COUNT; i++) {
+        const char *name = golden_names[i];
+        OWNED_IMAGE db = golden_load(name);
+        AT_END(findings_clear) struct findings f = { 0 };
+        struct totals t = { 0 };
+
+        image_walk(db.p, db.n, &f, &t);
+        cr_assert_eq(t.crc, golden_number(name, "snapstatus.json", "hash"), "%s", name);
+        if (i < 2)
+            cr_assert_eq(t.pairs, golden_number(name, "snapstatus.json", "totalKey"),
+                         "%s", name);
+    }
+}
+
+CASE(boltdb_walk, ends_when_a_stop_is_wanted)
+{
+    OWNED_IMAGE db = golden_load("etcd-3.5");
+    OWNED(bolt_file) file = NULL;
+    struct bolt_walk_result r = { .pages = 77 };
+    struct err e = { 0 };
+
+    OK(image_open(db.p, db.n, NULL, &file, &e), &e);
+    stop_request();
+    cr_assert_eq(bolt_walk(file, NULL, NULL, &r, &e), RC_INTERRUPTED);
+    cr_assert_eq(r.pages, 77, "outputs are not touched on failure");
+    stop_reset();
+    OK(bolt_walk(file, NULL, NULL, &r, &e), &e);
+    cr_assert_gt(r.pages, 50);
+}
