@@ -60,7 +60,7 @@ $(BUILD)/holdfast: $(BUILD)/src/main.o $(call archives,cli $(uses.cli))
 	@echo "  LD    $@"
 	@$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
-$(BUILD)/%.o: %.c
+$(BUILD)/%.o: %.c | $(GEN:=.h)
 	@mkdir -p $(@D)
 	@echo "  CC    $<"
 	@$(CC) $(CPPFLAGS) $(CFLAGS) $(WARN) -MMD -MP -c $< -o $@
@@ -72,7 +72,6 @@ $(BUILD)/gen/proto/%.pb-c.c $(BUILD)/gen/proto/%.pb-c.h &: src/codec/proto/%.pro
 # Generated code is not ours to warn about.
 $(BUILD)/gen/proto/%.o: $(BUILD)/gen/proto/%.c $(GEN:=.h)
 	@$(CC) $(CPPFLAGS) $(CFLAGS) -w -c $< -o $@
-$(BUILD)/src/%.o $(BUILD)/tests/%.o: | $(GEN:=.h)
 
 # ---- tests ---------------------------------------------------------------------------
 TESTLIB := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/lib/*.c))
