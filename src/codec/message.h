@@ -38,7 +38,8 @@ enum rc codec_unpack(const ProtobufCMessageDescriptor *type, struct bytes in, vo
                      struct err *e);
 
 /* Appends the encoding of `message` (the address of a generated struct that was
- * initialised with its __INIT). RC_NOMEM; RC_CORRUPT when the buffer's cap is passed. */
+ * initialised with its __INIT, or where that has strings, with its __init()). RC_NOMEM;
+ * RC_CORRUPT when the buffer's cap is passed. */
 enum rc codec_pack(const void *message, struct buf *out, struct err *e);
 
 /* The sub-message in the field `name`, or NULL when the type has no such field or the
