@@ -11,10 +11,16 @@
 
 #include "util/bytes.h"
 #include "util/mem.h"
+#include "util/str.h"
 
 static int real_openat(int dir, const char *path, int flags, mode_t mode)
 {
     return openat(dir, path, flags, mode);
+}
+
+static int real_fcntl(int fd, int command, int arg)
+{
+    return fcntl(fd, command, arg);
 }
 
 struct os_calls os = {
@@ -37,6 +43,9 @@ struct os_calls os = {
     .fstatvfs = fstatvfs,
     .flock = flock,
     .sync_file_range = sync_file_range,
+    .fadvise = posix_fadvise,
+    .fcntl = real_fcntl,
+    .readlinkat = readlinkat,
     .getrandom = getrandom,
 };
 
@@ -264,6 +273,30 @@ enum rc os_read_file(const char *path, size_t max, uint8_t **out, size_t *n,
     return RC_OK;
 }
 
+static bool is_dots(const char *name)
+{
+    return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+}
+
+enum rc os_list(int dir, const char *path, struct str_list *names, struct err *e)
+{
+    OWNED_FD int fd = -1;
+    const struct dirent *d;
+    enum rc rc = RC_OK;
+    DIR *entries;
+
+    TRY(os_open(dir, path, O_RDONLY | O_DIRECTORY, 0, &fd, e));
+    entries = fdopendir(fd);
+    if (entries == NULL)
+        return err_sys(e, RC_STORAGE, "cannot list '%s'", path);
+    while (rc == RC_OK && (d = readdir(entries)) != NULL)
+        if (!is_dots(d->d_name))
+            rc = str_list_add(names, d->d_name, e);
+    fd = -1;
+    closedir(entries);
+    return rc;
+}
+
 static enum rc remove_entries(int dir, const char *path, struct err *e)
 {
     OWNED_FD int fd = -1;
@@ -276,7 +309,7 @@ static enum rc remove_entries(int dir, const char *path, struct err *e)
     if (entries == NULL)
         return err_sys(e, RC_STORAGE, "cannot list '%s'", path);
     while (rc == RC_OK && (d = readdir(entries)) != NULL)
-        if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0)
+        if (!is_dots(d->d_name))
             rc = os_remove_tree(fd, d->d_name, e);
     fd = -1;
     closedir(entries);

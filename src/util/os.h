@@ -16,6 +16,8 @@
 #include "util/err.h"
 #include "util/own.h"
 
+struct str_list;
+
 struct os_calls {
     int (*openat)(int dir, const char *path, int flags, mode_t mode);
     int (*close)(int fd);
@@ -37,6 +39,9 @@ struct os_calls {
     int (*fstatvfs)(int fd, struct statvfs *st);
     int (*flock)(int fd, int operation);
     int (*sync_file_range)(int fd, off_t at, off_t n, unsigned flags);
+    int (*fadvise)(int fd, off_t at, off_t n, int advice); /* returns errno's value */
+    int (*fcntl)(int fd, int command, int arg);
+    ssize_t (*readlinkat)(int dir, const char *path, char *out, size_t n);
     ssize_t (*getrandom)(void *p, size_t n, unsigned flags);
 };
 
@@ -86,6 +91,10 @@ enum rc os_open_parent(const char *path, int *dir, const char **base, struct err
 
 /* fsync the directory `dir`. */
 enum rc os_sync_dir(int dir, const char *name, struct err *e);
+
+/* Appends the names in the directory `path` below `dir`, without "." and "..", in no
+ * order. Fails as os_open does, and with RC_NOMEM. */
+enum rc os_list(int dir, const char *path, struct str_list *names, struct err *e);
 
 /* Make a directory of mode 0700 whatever the umask. RC_REFUSED when it exists. */
 enum rc os_mkdir(int dir, const char *path, struct err *e);

@@ -1,0 +1,17 @@
+/* A lane: everything after it runs on a thread of its own, so that receiving, hashing
+ * and storing overlap. Bytes are copied into a ring of blocks; when the ring is full
+ * the writer waits, so memory stays at block_size * blocks. */
+#ifndef FILTER_LANE_H
+#define FILTER_LANE_H
+
+#include "filter/sink.h"
+
+/* Both sizes at least 1; 4 blocks of 1 MiB suit files and networks.
+ *
+ * A failure further down is returned by the next write, and by every call after it;
+ * finish waits until everything after the lane has finished. Dropping the chain waits
+ * for the block under way and no more, and finishes nothing. */
+enum rc lane_sink_new(struct sink *next, size_t block_size, size_t blocks,
+                      struct sink **out, struct err *e);
+
+#endif
