@@ -1,0 +1,24 @@
+/* Who else lives on this disk? A backup that fills the file system of a running etcd
+ * takes the cluster down, so a caller asks before it writes. What to do with the
+ * answer is the caller's policy. */
+#ifndef STORAGE_NEIGHBOR_H
+#define STORAGE_NEIGHBOR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "util/err.h"
+
+struct neighbor {
+    uint64_t pid;
+    char data_dir[4096];
+};
+
+/* Looks for a process of this host that has a `member/snap/db` open on the file system
+ * where `path`, which need not exist, would be made. Processes whose descriptors we may
+ * not see are judged by an etcd command line with an absolute --data-dir; without root,
+ * that is all there is to go by. *out is set when *found. The data directory is as that
+ * process names it. btrfs subvolumes count as file systems of their own. */
+enum rc neighbor_find(const char *path, struct neighbor *out, bool *found, struct err *e);
+
+#endif

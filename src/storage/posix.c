@@ -1,0 +1,169 @@
+#include "storage/posix.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "storage/stream.h"
+#include "storage/temp.h"
+#include "util/log.h"
+#include "util/mem.h"
+#include "util/os.h"
+
+struct posix_put {
+    struct sink base;
+    char *path;
+    const char *name; /* the last component, inside `path` */
+    int dir;
+    struct temp temp;
+    struct sink *file; /* writes to temp.fd, so it must end before that closes */
+    struct file_sink_result stored, *result;
+};
+
+static enum rc put_write(struct sink *s, const uint8_t *p, size_t n, struct err *e)
+{
+    return sink_write(((struct posix_put *)s)->file, p, n, e);
+}
+
+/* The order is the promise: the bytes are durable before the name exists, and the name
+ * is durable before anybody is told. */
+static enum rc put_finish(struct sink *s, struct err *e)
+{
+    struct posix_put *p = (struct posix_put *)s;
+    enum rc rc;
+
+    TRY(sink_finish(p->file, e));
+    TRY(temp_publish(&p->temp, e));
+    rc = os_sync_dir(p->dir, p->path, e);
+    if (rc != RC_OK)
+        temp_unpublish(&p->temp);
+    else if (p->result != NULL)
+        *p->result = p->stored;
+    return rc;
+}
+
+static void put_release(struct sink *s)
+{
+    struct posix_put *p = (struct posix_put *)s;
+
+    sink_free(p->file);
+    temp_close(&p->temp);
+    os_fd_end(&p->dir);
+    mem_free(p->path);
+}
+
+static const struct sink_ops put_ops = {
+    .name = "posix",
+    .write = put_write,
+    .finish = put_finish,
+    .release = put_release,
+};
+
+/* ---- safety rules
+ * ------------------------------------------------------------------------ */
+
+static enum rc check_name(const struct posix_put *p, struct err *e)
+{
+    if (p->name[0] == '\0' || strcmp(p->name, ".") == 0 || strcmp(p->name, "..") == 0)
+        return err_set(e, RC_USAGE, "'%s' names no file" HINT "give a file name",
+                       p->path);
+    return RC_OK;
+}
+
+/* Whoever may write to the directory may put a link where our file is to be, or swap
+ * the file afterwards. The sticky bit leaves that power to its owner alone. */
+static enum rc check_directory(const struct posix_put *p, struct err *e)
+{
+    struct stat st;
+    bool sticky;
+
+    if (os.fstat(p->dir, &st) < 0)
+        return err_sys(e, RC_STORAGE, "cannot stat the directory of '%s'", p->path);
+    sticky = (st.st_mode & S_ISVTX) != 0;
+    if ((st.st_mode & S_IWOTH) != 0 && !sticky)
+        return err_set(e, RC_REFUSED,
+                       "anybody may write to the directory of '%s'" HINT
+                       "chmod o-w the directory, or choose another one",
+                       p->path);
+    if ((st.st_mode & S_IWGRP) != 0 && !sticky)
+        log_warn("the directory of '%s' is writable for its group", p->path);
+    if (st.st_uid != 0 && st.st_uid != geteuid())
+        log_warn("the directory of '%s' belongs to another user (%u)", p->path,
+                 (unsigned)st.st_uid);
+    return RC_OK;
+}
+
+/* O_PATH looks at the name itself: a link is a link, a FIFO does not hang. */
+static enum rc check_absent(const struct posix_put *p, struct err *e)
+{
+    OWNED_FD int fd = os.openat(p->dir, p->name, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0);
+
+    if (fd >= 0)
+        return err_set(e, RC_REFUSED,
+                       "'%s' exists already" HINT
+                       "nothing is overwritten; choose another name or remove it",
+                       p->path);
+    if (errno != ENOENT)
+        return err_sys(e, RC_STORAGE, "cannot look for '%s'", p->path);
+    return RC_OK;
+}
+
+static enum rc open_directory(struct posix_put *p, struct err *e)
+{
+    enum rc rc = os_open_parent(p->path, &p->dir, &p->name, e);
+
+    if (rc == RC_NOTFOUND)
+        err_hint(e, "make the directory first, or mount what belongs there");
+    return rc;
+}
+
+/* ---- construction
+ * -------------------------------------------------------------------------- */
+
+static enum rc prepare(struct posix_put *p, const struct posix_put_options *o,
+                       struct err *e)
+{
+    struct file_sink_options file = o->file;
+
+    TRY(open_directory(p, e));
+    TRY(check_name(p, e));
+    TRY(check_directory(p, e));
+    TRY(check_absent(p, e));
+    TRY(temp_sweep(p->dir, p->name, e));
+    TRY(temp_open(&p->temp, p->dir, p->name, o->named_temp, e));
+    p->result = o->file.result;
+    file.result = &p->stored;
+    return file_sink_new(p->temp.fd, p->path, &file, &p->file, e);
+}
+
+static enum rc put_new(const char *path, const struct posix_put_options *o,
+                       struct sink **out, struct err *e)
+{
+    OWNED(sink) made = NULL;
+    struct posix_put *p = NULL;
+
+    TRY(mem_new(&p, sizeof *p, "a file under way", e));
+    made = &p->base;
+    p->base = (struct sink){ .ops = &put_ops };
+    p->dir = -1;
+    p->temp.fd = -1;
+    p->path = mem_str(path);
+    if (p->path == NULL)
+        return err_set(e, RC_NOMEM, "no memory for the path '%s'", path);
+    if (prepare(p, o, e) != RC_OK)
+        return err_wrap(e, "writing '%s'", path);
+    *out = GIVE(made);
+    return RC_OK;
+}
+
+enum rc posix_put_new(const char *path, const struct posix_put_options *options,
+                      struct sink **out, struct err *e)
+{
+    static const struct posix_put_options none = { 0 };
+    const struct posix_put_options *o = options == NULL ? &none : options;
+
+    if (strcmp(path, "-") == 0)
+        return stream_sink_new(STDOUT_FILENO, "standard output", o->file.result, out, e);
+    return put_new(path, o, out, e);
+}
