@@ -141,6 +141,25 @@ bench:                            ## ratios to etcdctl and etcdutl, side by side
 	@$(MAKE) --no-print-directory MODE=release all
 	@scripts/bench build/release/holdfast $(SETS)
 
+# ---- what else is made from the option tables ------------------------------------------
+man: $(BUILD)/holdfast            ## manual pages, into $(BUILD)/man
+	@mkdir -p $(BUILD)/man
+	@for page in $$($< manual --list); do $< manual $$page > $(BUILD)/man/$$page.scd && \
+	  scdoc < $(BUILD)/man/$$page.scd > $(BUILD)/man/$$page.1 || exit 1; done
+
+check-help: $(BUILD)/holdfast     ## help, manual and completion agree, streams are right
+	@scripts/check-help $<
+
+SHARE = $(DESTDIR)$(PREFIX)/share
+install: man                      ## program, manual, completion (PREFIX, DESTDIR)
+	@install -D -t $(DESTDIR)$(PREFIX)/bin $(BUILD)/holdfast
+	@install -D -m 644 -t $(SHARE)/man/man1 $(BUILD)/man/*.1
+	@mkdir -p $(SHARE)/bash-completion/completions $(SHARE)/zsh/site-functions \
+	  $(SHARE)/fish/vendor_completions.d
+	@$(BUILD)/holdfast completion bash > $(SHARE)/bash-completion/completions/holdfast
+	@$(BUILD)/holdfast completion zsh > $(SHARE)/zsh/site-functions/_holdfast
+	@$(BUILD)/holdfast completion fish > $(SHARE)/fish/vendor_completions.d/holdfast.fish
+
 # ---- house keeping -------------------------------------------------------------------
 OURS = $(wildcard src/*.c src/*/*.[ch] tests/*/*.[ch] tests/unit/*/*.[ch])
 format:                           ## clang-format all sources
@@ -168,5 +187,6 @@ clean:                            ## remove everything that was built
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 .PHONY: all help unit $(UNITS:%=unit-%) flow $(FLOWS:%=flow-%) fuzz run-fuzzers \
-  $(FUZZERS:%=fuzz-%) test test-long demo bench format lint coverage compdb clean
+  $(FUZZERS:%=fuzz-%) test test-long demo bench format lint coverage compdb clean \
+  man check-help install
 .SECONDARY:

@@ -1,0 +1,9 @@
+/* The commands, one file each: cmd_<name>.c. */
+#ifndef CLI_COMMANDS_H
+#define CLI_COMMANDS_H
+
+#include "cli/cli.h"
+
+extern const struct command cmd_help, cmd_version, cmd_completion, cmd_manual;
+
+#endif

@@ -1,0 +1,44 @@
+/* The inside of a result, for the files that draw it. */
+#ifndef CLI_RESULT_H
+#define CLI_RESULT_H
+
+#include "cli/render.h"
+#include "util/str.h"
+
+struct cell {
+    const char *label, *key;
+    char *text;            /* printable */
+    bool number;           /* right-aligned */
+    struct result *nested; /* instead of text */
+};
+
+struct record {
+    struct json *json;       /* the JSON object; NULL once an outer result has taken it */
+    const struct json *view; /* the same object, whoever owns it */
+    struct cell *cells;
+    size_t count;
+};
+
+struct result {
+    bool list;
+    struct record *records;
+    size_t count;
+    struct str_list lines;
+    struct err failure;
+};
+
+/* Has the cell a place in tables and label lists? */
+static inline bool cell_shows(const struct cell *c)
+{
+    return c->label != NULL && c->nested == NULL;
+}
+
+/* Columns on a terminal: one a code point. */
+size_t table_width(const char *text);
+
+/* Both need at least one record. */
+void table_box(struct printer *to, const struct result *r);     /* with a frame */
+void table_columns(struct printer *to, const struct result *r); /* aligned, no frame */
+void table_labels(struct printer *to, const struct record *rec);
+
+#endif

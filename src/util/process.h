@@ -1,0 +1,13 @@
+/* What a process arranges about itself before it starts work, and its terminal. */
+#ifndef UTIL_PROCESS_H
+#define UTIL_PROCESS_H
+
+/* Puts /dev/null in place of each closed standard descriptor, so that a database file
+ * cannot become descriptor 2 and receive error messages. It is opened the wrong way
+ * round: reading a closed stdin or writing to a closed stdout still fails. */
+void process_fill_standard_fds(void);
+
+/* Columns of the terminal behind `fd`; 0 when there is none. */
+unsigned process_terminal_width(int fd);
+
+#endif
