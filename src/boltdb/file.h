@@ -29,6 +29,8 @@ enum {
     BOLT_DEPTH_MAX = 64, /* levels of a B+tree we follow */
 };
 
+#define BOLT_MAGIC UINT32_C(0xED0CDAED)
+#define BOLT_VERSION UINT32_C(2)
 #define BOLT_NO_FREELIST UINT64_MAX
 
 enum bolt_page_kind {

@@ -5,10 +5,8 @@
 
 enum {
     MAGIC_AT = 16,
-    VERSION = 2,
     CHECKED = 56, /* bytes under the checksum, magic to txid */
 };
-static const uint32_t MAGIC = 0xED0CDAED;
 
 static bool page_size_allowed(uint32_t n)
 {
@@ -21,11 +19,11 @@ enum rc bolt_meta_read(struct bytes page, struct bolt_meta *out, struct err *e)
 
     if (page.n < MAGIC_AT + BOLT_META_SIZE)
         return err_set(e, RC_CORRUPT, "no room for a meta page");
-    if (le32(m) == __builtin_bswap32(MAGIC))
+    if (le32(m) == __builtin_bswap32(BOLT_MAGIC))
         return err_set(e, RC_CORRUPT, "written on a big-endian machine");
-    if (le32(m) != MAGIC)
+    if (le32(m) != BOLT_MAGIC)
         return err_set(e, RC_CORRUPT, "no bbolt magic");
-    if (le32(m + 4) != VERSION)
+    if (le32(m + 4) != BOLT_VERSION)
         return err_set(e, RC_CORRUPT, "format version %u, not 2", le32(m + 4));
     if (le64(m + CHECKED) != fnv1a64(m, CHECKED))
         return err_set(e, RC_CORRUPT, "checksum mismatch");

@@ -2,6 +2,7 @@
 
 #include "tests/lib/case.h"
 #include "tests/lib/fault.h"
+#include "tests/unit/boltdb/forge.h"
 #include "tests/unit/boltdb/golden.h"
 #include "util/stop.h"
 
@@ -54,4 +55,34 @@ CASE(boltdb_walk, ends_when_a_stop_is_wanted)
     stop_reset();
     OK(bolt_walk(file, NULL, NULL, &r, &e), &e);
     cr_assert_gt(r.pages, 50);
+}
+
+/* Page FINDING_NO_PAGE in the table: at whichever page. */
+static bool found(const struct findings *f, const char *code, uint64_t page)
+{
+    for (size_t i = 0; i < f->kept; i++)
+        if (strcmp(f->items[i].code, code) == 0 &&
+            (page == FINDING_NO_PAGE || f->items[i].page == page))
+            return true;
+    return false;
+}
+
+CASE(boltdb_walk, names_every_forgery)
+{
+    for (size_t i = 0; i < forgery_count; i++) {
+        const struct forgery *forgery = &forgeries[i];
+        OWNED_IMAGE db = golden_load("etcd-3.5");
+        AT_END(findings_clear) struct findings f = { 0 };
+        struct totals t = { 0 };
+        uint64_t page = forgery->edit(&db);
+        char seen[4096];
+
+        image_walk(db.p, db.n, &f, &t);
+        findings_print(&f, seen, sizeof seen);
+        cr_assert_eq(f.errors > 0, forgery->severity == FINDING_ERROR, "%s: %s",
+                     forgery->name, seen);
+        cr_assert(forgery->code == NULL || found(&f, forgery->code, page),
+                  "%s: want %s at page %lld, got\n%s", forgery->name, forgery->code,
+                  (long long)page, seen);
+    }
 }

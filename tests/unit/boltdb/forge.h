@@ -1,0 +1,28 @@
+/* Damage and forgeries on a database in memory, each with the finding it must lead to. */
+#ifndef TESTS_UNIT_BOLTDB_FORGE_H
+#define TESTS_UNIT_BOLTDB_FORGE_H
+
+#include "tests/unit/boltdb/golden.h"
+
+struct forgery {
+    const char *name;
+    const char *code; /* of the finding that must be among all; "open" when
+                         the file must not open */
+    uint64_t (*edit)(struct image *db); /* returns the page it must be found at */
+    enum finding_severity severity;
+};
+extern const struct forgery forgeries[];
+extern const size_t forgery_count;
+
+uint8_t *forge_page(const struct image *db, uint64_t id); /* page size 4096 */
+void forge_sums(struct image *db);                        /* both metas' checksums */
+uint64_t forge_bucket_root(const struct image *db, const char *bucket);
+
+/* Appends a freelist page of `count` ids to the database. */
+void forge_freelist(struct image *db, const uint64_t *ids, size_t count);
+
+/* Every page below the high-water mark that no tree uses, by a walk of its own; mem_free
+ * the list. */
+uint64_t *forge_free_pages(const struct image *db, size_t *count);
+
+#endif
