@@ -1,0 +1,193 @@
+#include "restore/database.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+
+#include "boltdb/walk.h"
+#include "filter/file.h"
+#include "util/log.h"
+#include "util/mem.h"
+#include "util/os.h"
+
+/* A database file being built: pages are appended through a sink that spares the disk,
+ * the metas are patched in when the sink has finished. */
+struct output {
+    const char *path;
+    int fd;
+    struct sink *sink;
+    struct buf metas;
+};
+
+static enum rc output_append(void *arg, const uint8_t *p, size_t n, struct err *e)
+{
+    return sink_write(((struct output *)arg)->sink, p, n, e);
+}
+
+static enum rc output_patch(void *arg, const uint8_t *p, size_t n, struct err *e)
+{
+    return buf_add(&((struct output *)arg)->metas, p, n, e);
+}
+
+static enum rc output_open(struct output *o, const char *path, struct err *e)
+{
+    const struct file_sink_options options = { .read_back = true };
+
+    o->path = path;
+    TRY(os_open(AT_FDCWD, path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600, &o->fd, e));
+    return file_sink_new(o->fd, path, &options, &o->sink, e);
+}
+
+/* The metas go in last: until then the file is no database. */
+static enum rc output_finish(struct output *o, struct err *e)
+{
+    OWNED_FD int fd = -1;
+
+    TRY(sink_finish(o->sink, e));
+    TRY(os_open(AT_FDCWD, o->path, O_WRONLY | O_NOFOLLOW, 0, &fd, e));
+    if (os.fchmod(fd, 0600) < 0)
+        return err_sys(e, RC_STORAGE, "cannot set the mode of '%s'", o->path);
+    TRY(os_pwrite_full(fd, o->metas.p, o->metas.n, 0, o->path, e));
+    return os_sync(fd, o->path, e);
+}
+
+static void output_end(struct output *o)
+{
+    sink_free(o->sink);
+    os_fd_end(&o->fd);
+    buf_clear(&o->metas);
+}
+
+/* One walk, two consumers. */
+struct pass {
+    struct mvcc_history *history;
+    struct restore_rewriter *rewriter; /* NULL when only surveying */
+    bool in_key;
+};
+
+static enum rc pass_bucket(void *arg, struct bytes name, struct err *e)
+{
+    struct pass *p = arg;
+
+    p->in_key = mvcc_bucket_find(name) == MVCC_KEY;
+    return p->rewriter == NULL ? RC_OK : restore_rewriter_bucket(p->rewriter, name, e);
+}
+
+static enum rc pass_pair(void *arg, struct bytes key, struct bytes value, uint64_t page,
+                         struct err *e)
+{
+    struct pass *p = arg;
+
+    if (p->in_key)
+        TRY(mvcc_history_pair(p->history, key, value, mvcc_pair_crc(key, value), page,
+                              e));
+    return p->rewriter == NULL ? RC_OK
+                               : restore_rewriter_pair(p->rewriter, key, value, e);
+}
+
+static enum rc compaction_mark(const struct bolt_file *file, const char *name,
+                               int64_t *out, struct err *e)
+{
+    struct bytes value;
+    bool found = false;
+
+    *out = MVCC_NEVER_COMPACTED;
+    TRY(bolt_file_get(file, "meta", bytes_str(name), &value, &found, e));
+    return found ? mvcc_compact_rev_read(value, out, e) : RC_OK;
+}
+
+static enum rc history_of(const struct bolt_file *file, int64_t revision,
+                          struct findings *f, int64_t *floor, struct mvcc_history **out,
+                          struct err *e)
+{
+    struct mvcc_history_options o = { .revision = revision,
+                                      .hash = true,
+                                      .checks = true };
+
+    TRY(compaction_mark(file, MVCC_FINISHED_COMPACT, &o.finished, e));
+    TRY(compaction_mark(file, MVCC_SCHEDULED_COMPACT, &o.scheduled, e));
+    *floor = o.finished > o.scheduled ? o.finished : o.scheduled;
+    return mvcc_history_new(&o, f, out, e);
+}
+
+/* The first damaged page ends it: what is left after it is no history. */
+static enum rc walk(const struct bolt_file *file, struct pass *p,
+                    struct mvcc_history_result *out, struct err *e)
+{
+    const struct bolt_visitor v = { p, pass_bucket, pass_pair };
+    struct bolt_walk_result walked;
+
+    TRY(bolt_walk(file, &v, NULL, &walked, e));
+    return mvcc_history_finish(p->history, NULL, out, e);
+}
+
+static enum rc build(const struct bolt_file *source,
+                     const struct restore_rewrite_plan *plan, struct output *o,
+                     struct findings *f, struct restore_database *out, struct err *e)
+{
+    const struct bolt_target target = { o, output_append, output_patch };
+    const struct bolt_build_options options = {
+        .page_size = bolt_file_meta(source)->page_size,
+    };
+    struct restore_rewrite_plan completed = *plan;
+    OWNED(restore_rewriter) rewriter = NULL;
+    OWNED(mvcc_history) history = NULL;
+    OWNED(bolt_builder) builder = NULL;
+    int64_t floor;
+
+    TRY(history_of(source, 0, f, &floor, &history, e));
+    completed.bump.last_revision = floor > 1 ? floor : 1;
+    TRY(bolt_builder_new(&target, &options, &builder, e));
+    TRY(restore_rewriter_new(&completed, builder, &rewriter, e));
+
+    struct pass p = { .history = history, .rewriter = rewriter };
+
+    TRY(walk(source, &p, &out->source, e));
+    TRY(findings_verdict(f, e));
+    TRY(restore_rewriter_finish(rewriter, &out->size, e));
+    out->bump = *restore_rewriter_bump(rewriter);
+    out->dropped = *restore_rewriter_dropped(rewriter);
+    return output_finish(o, e);
+}
+
+enum rc restore_database_build(const struct bolt_file *source, const char *path,
+                               const struct restore_rewrite_plan *plan,
+                               struct findings *f, struct restore_database *out,
+                               struct err *e)
+{
+    AT_END(output_end) struct output o = { .fd = -1 };
+    struct restore_database built = { 0 };
+
+    TRY(output_open(&o, path, e));
+    bolt_file_prefetch(source);
+    TRY(build(source, plan, &o, f, &built, e));
+    *out = built;
+    return RC_OK;
+}
+
+enum rc restore_database_prove(const char *path, const struct restore_database *built,
+                               struct err *e)
+{
+    const struct mvcc_history_result *want = &built->source;
+    OWNED(mvcc_history) history = NULL;
+    OWNED(bolt_file) file = NULL;
+    struct mvcc_history_result got;
+    int64_t floor;
+
+    TRY(bolt_file_open(path, NULL, &file, e));
+    bolt_file_prefetch(file);
+    TRY(history_of(file, want->hashkv.revision, NULL, &floor, &history, e));
+
+    struct pass p = { .history = history };
+
+    TRY(walk(file, &p, &got, e));
+    TRY(bolt_file_intact(file, e));
+    if (got.hashkv.hash != want->hashkv.hash || got.live_keys != want->live_keys)
+        return err_set(e, RC_CORRUPT,
+                       "the new database holds another history: HashKV %" PRIu32
+                       " and %" PRIu64 " keys instead of %" PRIu32 " and %" PRIu64 HINT
+                       "nothing was published; try again, and check this disk and "
+                       "memory if it happens again",
+                       got.hashkv.hash, got.live_keys, want->hashkv.hash,
+                       want->live_keys);
+    return RC_OK;
+}

@@ -1,0 +1,29 @@
+/* Builds member/snap/db from a snapshot in one pass: every page of the source is checked,
+ * every record's meaning surveyed, and the new file written, all from one walk. Then the
+ * new file is opened, walked and surveyed in its turn: it must hold the same history. */
+#ifndef RESTORE_DATABASE_H
+#define RESTORE_DATABASE_H
+
+#include "mvcc/history.h"
+#include "restore/rewrite.h"
+
+struct restore_database {
+    struct mvcc_history_result source; /* what the snapshot holds */
+    struct restore_bump bump;
+    struct restore_dropped dropped;
+    uint64_t size; /* of the new file */
+};
+
+/* Writes the file `path`, which must not exist, durable when this returns. Findings of
+ * the source go to `f`; any error among them is RC_CORRUPT. */
+enum rc restore_database_build(const struct bolt_file *source, const char *path,
+                               const struct restore_rewrite_plan *plan,
+                               struct findings *f, struct restore_database *out,
+                               struct err *e);
+
+/* RC_CORRUPT unless the file at `path` is a sound database with the history that `built`
+ * tells: same live keys and same HashKV at the snapshot's last revision. */
+enum rc restore_database_prove(const char *path, const struct restore_database *built,
+                               struct err *e);
+
+#endif

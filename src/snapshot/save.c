@@ -1,0 +1,318 @@
+#include "snapshot/save.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "filter/lane.h"
+#include "filter/rate.h"
+#include "filter/seal.h"
+#include "filter/zstd.h"
+#include "mvcc/stream_survey.h"
+#include "snapshot/gate.h"
+#include "snapshot/local.h"
+#include "storage/neighbor.h"
+#include "storage/posix.h"
+#include "util/clock.h"
+#include "util/log.h"
+#include "util/mem.h"
+#include "util/os.h"
+#include "util/str.h"
+#include "wire/maintenance.h"
+#include "wire/snapshot.h"
+
+enum { ZSTD_LEVEL = 3, ZSTD_WORKERS = 2, LANE_BLOCK = 1 << 20, LANE_BLOCKS = 4 };
+
+/* Facts of pages and records may take this much; beyond it the survey gives up. */
+#define SURVEY_MEMORY ((size_t)192 << 20)
+
+/* ---- which member ----------------------------------------------------------------- */
+
+struct view {
+    struct snap_member *members;
+    struct snap_candidate *order;
+    uint64_t *db_sizes;
+    size_t count, candidates;
+    bool nospace, corrupt;
+    struct err first_failure;
+};
+
+static void view_end(struct view *v)
+{
+    mem_free(v->members);
+    mem_free(v->order);
+    mem_free(v->db_sizes);
+}
+
+/* Alarm texts differ between versions in spacing; the words do not. */
+static void note_alarms(struct view *v, const struct wire_status *s,
+                        struct snap_member *m)
+{
+    char own[32];
+
+    snprintf(own, sizeof own, "memberID:%llu ", (unsigned long long)s->header.member_id);
+    for (size_t i = 0; i < s->errors.count; i++) {
+        bool corrupt = strstr(s->errors.items[i], "CORRUPT") != NULL;
+
+        v->nospace |= strstr(s->errors.items[i], "NOSPACE") != NULL;
+        v->corrupt |= corrupt;
+        m->corrupt_alarm |= corrupt && strstr(s->errors.items[i], own) != NULL;
+    }
+}
+
+static enum rc ask(struct wire_client *c, size_t i, struct view *v, struct err *e)
+{
+    AT_END(wire_status_clear) struct wire_status s = { 0 };
+    struct snap_member *m = &v->members[i];
+    struct err failure = { 0 };
+    enum rc rc = wire_status_get(c, i, &s, &failure);
+
+    m->endpoint = wire_endpoint(c, i);
+    if (rc == RC_OK) {
+        m->answered = true;
+        m->id = s.header.member_id;
+        m->revision = s.header.revision;
+        m->learner = s.is_learner;
+        m->knows_leader = s.leader != 0;
+        m->leader = s.leader == m->id;
+        v->db_sizes[i] = s.db_size;
+        note_alarms(v, &s, m);
+        return RC_OK;
+    }
+    if (v->first_failure.why[0] == '\0')
+        v->first_failure = failure;
+    if (rc == RC_NET) {
+        log_warn("%s does not answer: %s", m->endpoint, failure.why);
+        return RC_OK;
+    }
+    *e = failure;
+    return rc;
+}
+
+static enum rc look(struct wire_client *c, const struct snap_save_options *o,
+                    struct view *v, struct err *e)
+{
+    bool any = false;
+
+    v->count = wire_endpoint_count(c);
+    TRY(mem_new(&v->members, v->count * sizeof *v->members, "the members", e));
+    TRY(mem_new(&v->order, v->count * sizeof *v->order, "the members", e));
+    TRY(mem_new(&v->db_sizes, v->count * sizeof *v->db_sizes, "the members", e));
+    for (size_t i = 0; i < v->count; i++) {
+        TRY(ask(c, i, v, e));
+        any |= v->members[i].answered;
+    }
+    if (!any) {
+        *e = v->first_failure;
+        return e->code;
+    }
+    return snap_choose(v->members, v->count, o->from, o->from_endpoint, v->order,
+                       &v->candidates, e);
+}
+
+static const char *degraded_by(const struct view *v, const struct snap_member *m)
+{
+    if (v->corrupt)
+        return "a member raised a CORRUPT alarm: compare the members' hashes";
+    if (v->nospace)
+        return "the cluster has a NOSPACE alarm: it refuses writes until space is made";
+    if (!m->knows_leader)
+        return "the member knows no leader: the cluster has lost its quorum, and this "
+               "copy "
+               "may lack writes that other members have";
+    return NULL;
+}
+
+/* ---- where to ---------------------------------------------------------------------- */
+
+static enum rc check_names(const struct snap_save_options *o, struct snap_kind kind,
+                           struct err *e)
+{
+    if (kind.age && o->recipients == NULL)
+        return err_set(e, RC_USAGE,
+                       "'%s' is to be encrypted, but for nobody" HINT
+                       "give --recipient age1..., --recipients-file FILE or --passphrase",
+                       o->file);
+    if (!kind.age && o->recipients != NULL)
+        return err_set(e, RC_USAGE,
+                       "recipients are given, but the name '%s' does not end in .age" HINT
+                       "name it .db.zst.age or .db.age",
+                       o->file);
+    return RC_OK;
+}
+
+/* A full disk stops etcd: next to its data a backup keeps a tenth of the file system
+ * free, and says that it should live elsewhere. */
+static enum rc reserve_for(const struct snap_save_options *o, uint64_t *reserve,
+                           struct err *e)
+{
+    OWNED_FD int dir = -1;
+    struct neighbor n;
+    struct statvfs fs;
+    const char *base;
+    bool found = false;
+
+    *reserve = FILE_RESERVE_DEFAULT;
+    if (strcmp(o->file, "-") == 0)
+        return RC_OK;
+    TRY(neighbor_find(o->file, &n, &found, e));
+    if (!found)
+        return RC_OK;
+    log_warn("'%s' lies on the file system of a running etcd ('%s', pid %llu): a full "
+             "disk stops etcd, so keep backups elsewhere",
+             o->file, n.data_dir, (unsigned long long)n.pid);
+    if (o->allow_same_filesystem)
+        return RC_OK;
+    TRY(os_open_parent(o->file, &dir, &base, e));
+    if (os.fstatvfs(dir, &fs) < 0)
+        return err_sys(e, RC_STORAGE, "cannot ask for free space");
+    *reserve = (uint64_t)fs.f_blocks * fs.f_frsize / 10;
+    return RC_OK;
+}
+
+/* ---- one attempt ------------------------------------------------------------------- */
+
+struct attempt {
+    struct findings findings;
+    struct snap_trailer trailer;
+    struct mvcc_facts facts;
+    struct file_sink_result stored;
+    uint8_t stored_sha[SHA256_SIZE];
+};
+
+static void attempt_end(struct attempt *a)
+{
+    findings_clear(&a->findings);
+    mvcc_facts_clear(&a->facts);
+}
+
+static enum rc judge(void *arg, struct err *e)
+{
+    const struct attempt *a = arg;
+
+    if (findings_verdict(&a->findings, e) != RC_OK) {
+        enum rc rc = err_wrap(e, "the member sent a damaged database");
+
+        err_hint(e, "take the snapshot from another member, and look at this one's disk");
+        return rc;
+    }
+    return RC_OK;
+}
+
+static uint64_t rate_of(const struct snap_save_options *o, const char *endpoint)
+{
+    if (!o->rate_auto)
+        return o->rate;
+    return snap_endpoint_is_local(endpoint) ? SNAP_LOCAL_RATE : 0;
+}
+
+/* The chain, built from the file outwards. */
+static enum rc build_chain(const struct snap_save_options *o, struct snap_kind kind,
+                           const struct posix_put_options *put, uint64_t rate,
+                           struct attempt *a, struct sink **out, struct err *e)
+{
+    OWNED(sink) chain = NULL;
+
+    TRY(posix_put_new(o->file, put, &chain, e));
+    TRY(sha256_sink_new(GIVE(chain), a->stored_sha, &chain, e));
+    if (kind.age)
+        TRY(seal_sink_new(GIVE(chain), o->recipients, &chain, e));
+    if (kind.zstd)
+        TRY(zstd_sink_new(GIVE(chain), ZSTD_LEVEL, ZSTD_WORKERS, &chain, e));
+    TRY(lane_sink_new(GIVE(chain), LANE_BLOCK, LANE_BLOCKS, &chain, e));
+    TRY(gate_sink_new(GIVE(chain), judge, a, &chain, e));
+    TRY(mvcc_stream_sink_new(GIVE(chain), SURVEY_MEMORY, &a->findings, &a->facts, &chain,
+                             e));
+    TRY(snap_trailer_sink_new(GIVE(chain), false, &a->trailer, &chain, e));
+    TRY(lane_sink_new(GIVE(chain), LANE_BLOCK, LANE_BLOCKS, &chain, e));
+    TRY(rate_sink_new(GIVE(chain), rate, &chain, e));
+    *out = GIVE(chain);
+    return RC_OK;
+}
+
+static enum rc attempt(struct wire_client *c, const struct snap_save_options *o,
+                       size_t member, uint64_t db_size, uint64_t reserve,
+                       struct attempt *a, struct err *e)
+{
+    struct snap_kind kind = snap_kind_of_name(o->file);
+    const struct posix_put_options put = {
+        .file = { .expected_size = kind.zstd ? 0 : db_size,
+                  .reserve = reserve,
+                  .read_back = true,
+                  .result = &a->stored },
+    };
+    OWNED(sink) chain = NULL;
+    struct wire_snapshot got;
+
+    TRY(build_chain(o, kind, &put, rate_of(o, wire_endpoint(c, member)), a, &chain, e));
+    TRY(wire_snapshot_take(c, member, NULL, chain, &got, e));
+    return sink_finish(chain, e);
+}
+
+static void conclude(const struct snap_save_options *o, const struct view *v,
+                     const struct snap_candidate *from, struct attempt *a,
+                     struct snap_saved *s)
+{
+    const struct snap_member *m = &v->members[from->member];
+
+    s->kind = snap_kind_of_name(o->file);
+    s->size = a->trailer.size;
+    s->stored_size = a->stored.size;
+    memcpy(s->sha256, a->stored_sha, sizeof s->sha256);
+    s->facts = a->facts;
+    a->facts = (struct mvcc_facts){ 0 };
+    s->member_id = m->id;
+    snprintf(s->endpoint, sizeof s->endpoint, "%s", m->endpoint);
+    s->reason = from->reason;
+    s->degraded = degraded_by(v, m);
+    s->read_back = a->stored.read_back;
+}
+
+/* Another member may do better after these; not after a full disk or a refusal. */
+static bool another_may_help(enum rc rc)
+{
+    return rc == RC_NET || rc == RC_CORRUPT;
+}
+
+static enum rc save_from(struct wire_client *c, const struct snap_save_options *o,
+                         const struct view *v, size_t turn, uint64_t reserve,
+                         struct snap_saved *out, struct err *e)
+{
+    AT_END(attempt_end) struct attempt a = { 0 };
+    const struct snap_candidate *from = &v->order[turn];
+    const char *endpoint = v->members[from->member].endpoint;
+
+    log_info("taking the snapshot from %s: %s", endpoint, from->reason);
+    if (attempt(c, o, from->member, v->db_sizes[from->member], reserve, &a, e) != RC_OK)
+        return err_wrap(e, "saving a snapshot from %s to '%s'", endpoint, o->file);
+    conclude(o, v, from, &a, out);
+    return RC_OK;
+}
+
+enum rc snap_save(struct wire_client *c, const struct snap_save_options *o,
+                  struct snap_saved *out, struct err *e)
+{
+    AT_END(view_end) struct view v = { 0 };
+    uint64_t start = clock_ms(), reserve = 0;
+    struct snap_saved s = { 0 };
+    enum rc rc = RC_OK;
+
+    TRY(check_names(o, snap_kind_of_name(o->file), e));
+    TRY(look(c, o, &v, e));
+    TRY(reserve_for(o, &reserve, e));
+    for (size_t i = 0; i < v.candidates; i++) {
+        rc = save_from(c, o, &v, i, reserve, &s, e);
+        if (rc == RC_OK || !another_may_help(rc) || i + 1 == v.candidates)
+            break;
+        log_warn("%s: %s; trying another member", e->what, e->why);
+    }
+    TRY(rc);
+    s.took_ms = clock_ms() - start;
+    *out = s;
+    return RC_OK;
+}
+
+void snap_saved_clear(struct snap_saved *s)
+{
+    mvcc_facts_clear(&s->facts);
+}

@@ -1,0 +1,120 @@
+#include "snapshot/verify.h"
+
+#include <string.h>
+
+#include "mvcc/stream_survey.h"
+#include "mvcc/survey.h"
+#include "util/mem.h"
+#include "util/task.h"
+
+/* Facts of a stream take this much at most; beyond it HashKV stays unknown. */
+#define SURVEY_MEMORY ((size_t)512 << 20)
+
+void snap_verdict_clear(struct snap_verdict *v)
+{
+    mvcc_facts_clear(&v->facts);
+    findings_clear(&v->findings);
+    *v = (struct snap_verdict){ 0 };
+}
+
+static enum rc note_trailer(struct snap_verdict *v, struct err *e)
+{
+    struct err why = { 0 };
+
+    if (snap_trailer_verdict(&v->trailer, &why) == RC_OK)
+        return RC_OK;
+    return findings_add(&v->findings, FINDING_ERROR,
+                        v->trailer.present ? "trailer-mismatch" : "trailer-missing",
+                        FINDING_NO_PAGE, e, "%s", why.why);
+}
+
+struct hashing {
+    struct bytes file;
+    struct snap_trailer trailer;
+};
+
+static enum rc hash_all(void *arg, struct err *e)
+{
+    struct hashing *h = arg;
+
+    return snap_trailer_read(h->file, &h->trailer, e);
+}
+
+static enum rc survey_raw(const struct snap_verify_options *o,
+                          const struct bolt_file *file, struct snap_verdict *v,
+                          struct err *e)
+{
+    const struct mvcc_survey_options options = {
+        .level = o->level == SNAP_LEVEL_FULL ? MVCC_FULL : MVCC_PAGES,
+        .revision = o->revision,
+        .status_hash = o->status_hash,
+    };
+
+    if (o->level == SNAP_LEVEL_TRAILER)
+        return RC_OK;
+    bolt_file_prefetch(file);
+    return mvcc_survey_file(file, &options, &v->findings, &v->facts, e);
+}
+
+static enum rc verify_raw(const struct snap_verify_options *o, struct snap_verdict *v,
+                          struct err *e)
+{
+    OWNED(bolt_file) file = NULL;
+    struct hashing h = { 0 };
+    struct task hashing = { 0 };
+    enum rc surveyed, hashed = RC_OK;
+    struct err late;
+
+    TRY(bolt_file_open(o->file, &v->findings, &file, e));
+    h.file = bolt_file_bytes(file);
+    if (!o->skip_trailer)
+        TRY(task_start(&hashing, hash_all, &h, e));
+    surveyed = survey_raw(o, file, v, e);
+    hashed = task_join(&hashing, &late);
+    TRY(surveyed);
+    if (hashed != RC_OK)
+        *e = late;
+    TRY(hashed);
+    TRY(bolt_file_intact(file, e));
+    v->trailer = h.trailer;
+    v->stored.size = bolt_file_size(file);
+    memcpy(v->stored.sha256, h.trailer.whole, SHA256_SIZE);
+    return o->skip_trailer ? RC_OK : note_trailer(v, e);
+}
+
+static enum rc verify_wrapped(const struct snap_verify_options *o, struct snap_verdict *v,
+                              struct err *e)
+{
+    OWNED(sink) chain = NULL;
+
+    TRY(null_sink_new(&chain, e));
+    if (o->level != SNAP_LEVEL_TRAILER)
+        TRY(mvcc_stream_sink_new(GIVE(chain), SURVEY_MEMORY, &v->findings, &v->facts,
+                                 &chain, e));
+    TRY(snap_trailer_sink_new(GIVE(chain), true, &v->trailer, &chain, e));
+    TRY(snap_decode_file(o->file, o->ids, GIVE(chain), &v->kind, &v->stored, e));
+    return note_trailer(v, e);
+}
+
+static enum rc examine(const struct snap_verify_options *o, struct snap_verdict *v,
+                       struct err *e)
+{
+    bool raw = false;
+
+    if (strcmp(o->file, "-") != 0) {
+        TRY(snap_probe(o->file, &v->kind, e));
+        raw = !v->kind.age && !v->kind.zstd;
+    }
+    return raw ? verify_raw(o, v, e) : verify_wrapped(o, v, e);
+}
+
+enum rc snap_verify(const struct snap_verify_options *o, struct snap_verdict *out,
+                    struct err *e)
+{
+    AT_END(snap_verdict_clear) struct snap_verdict v = { 0 };
+
+    TRY(examine(o, &v, e));
+    *out = v;
+    v = (struct snap_verdict){ 0 };
+    return RC_OK;
+}
