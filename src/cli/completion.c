@@ -203,7 +203,10 @@ static void zsh(struct printer *to, const struct command *const *all)
         each_option(to, *c, zsh_option);
         printer_put(to, "                '--help[show help]' '*:file:_files' ;;\n");
     }
-    printer_put(to, "    esac\n}\n_holdfast \"$@\"\n");
+    printer_put(to, "    esac\n}\n"
+                    "# The completion system calls this file; a user may source it.\n"
+                    "if [[ ${funcstack[1]} == _holdfast ]]; then\n    _holdfast \"$@\"\n"
+                    "else\n    compdef _holdfast holdfast\nfi\n");
 }
 
 /* ---- fish ------------------------------------------------------------------------ */
@@ -211,9 +214,10 @@ static void zsh(struct printer *to, const struct command *const *all)
 /* True while the command line begins with the words of a command. */
 static const char fish_test[] = "function __holdfast_in\n"
                                 "    set -l words (commandline -opc)\n"
-                                "    test (count $words) -gt (count $argv)\n"
-                                "    and test \"$words[2..(math (count $argv) + 1)]\" = "
-                                "\"$argv\"\nend\n";
+                                "    set -l n (math (count $argv) + 1)\n"
+                                "    test (count $words) -ge $n\n"
+                                "    and test \"$words[2..$n]\" = \"$argv\"\n"
+                                "end\n";
 
 static void fish_option(struct printer *to, const struct opt *o, const char *command)
 {
