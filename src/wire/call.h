@@ -6,8 +6,9 @@
 #include "codec/message.h"
 #include "wire/client.h"
 
-/* "Any endpoint will do." */
-#define WIRE_ANY SIZE_MAX
+/* Roles, as a sentence goes on after "this call needs". */
+#define WIRE_ROOT "a user with role root"
+#define WIRE_ANYONE "any user that logged in"
 
 struct wire_call {
     const char *method;  /* "Maintenance/Status" */

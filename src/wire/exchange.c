@@ -8,6 +8,12 @@
 #include "wire/call.h"
 #include "wire/outcome.h"
 
+enum {
+    DEADLINE_MAX_MS = 90000000, /* the header has room for eight digits */
+    /* The server gives up after us: it would reset the stream, and say less than we. */
+    DEADLINE_SLACK_MS = 500,
+};
+
 struct exchange {
     struct wire_client *c;
     const struct wire_stream *s;
@@ -16,7 +22,6 @@ struct exchange {
     int status;         /* "grpc-status", -1 before */
     char message[256];  /* "grpc-message" */
     char http_says[64]; /* ":status" and "content-type" of an answer that is not gRPC */
-    bool gathers;       /* the answer's bytes are taken as messages */
 };
 
 /* Two of them contradict each other, and then the failure is believed. */
@@ -69,7 +74,11 @@ static enum rc on_body(void *arg, struct bytes piece, struct err *e)
 
     if (!x->ok || !x->grpc)
         return no_grpc(x, e);
-    return frame_push(&x->reader, piece, x->s->on_message, x->s->arg, e);
+    enum rc rc = frame_push(&x->reader, piece, x->s->on_message, x->s->arg, e);
+
+    if (rc == RC_CORRUPT && x->c->last.detail == WIRE_FINE)
+        x->c->last.detail = WIRE_BAD_STREAM;
+    return rc;
 }
 
 static enum rc frame_request(const struct wire_call *q, struct buf *out, struct err *e)
@@ -109,8 +118,9 @@ static enum rc make_headers(struct headers *h, const struct wire_client *c,
     h->lines[n++] = "user-agent: holdfast";
     if (!q->lone) /* "no leader" at once instead of a wait for the deadline */
         h->lines[n++] = "hasleader: true";
-    if (limit > 0 && limit < 100000000) { /* the format has eight digits */
-        snprintf(h->timeout, sizeof h->timeout, "grpc-timeout: %" PRIu64 "m", limit);
+    if (limit > 0 && limit < DEADLINE_MAX_MS) {
+        snprintf(h->timeout, sizeof h->timeout, "grpc-timeout: %" PRIu64 "m",
+                 limit + DEADLINE_SLACK_MS);
         h->lines[n++] = h->timeout;
     }
     if (c->token == NULL)

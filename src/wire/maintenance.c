@@ -6,9 +6,6 @@
 #include "util/mem.h"
 #include "wire/call.h"
 
-static const char ROOT[] = "a user with role root";
-static const char ANYONE[] = "any user that logged in";
-
 static enum rc fill_status(struct wire_status *s, const Etcdrpc__StatusResponse *r,
                            struct err *e)
 {
@@ -75,7 +72,7 @@ enum rc wire_hash_get(struct wire_client *c, size_t endpoint, uint32_t *out,
         .request = &request,
         .reply = &etcdrpc__hash_response__descriptor,
         .endpoint = endpoint,
-        .role = ROOT,
+        .role = WIRE_ROOT,
         .lone = true,
     };
 
@@ -95,7 +92,7 @@ enum rc wire_hashkv_get(struct wire_client *c, size_t endpoint, int64_t revision
         .request = &request,
         .reply = &etcdrpc__hash_kvresponse__descriptor,
         .endpoint = endpoint,
-        .role = ROOT,
+        .role = WIRE_ROOT,
         .lone = true,
     };
 
@@ -114,7 +111,7 @@ enum rc wire_defragment(struct wire_client *c, size_t endpoint, uint64_t timeout
         .request = &request,
         .reply = &etcdrpc__defragment_response__descriptor,
         .endpoint = endpoint,
-        .role = ROOT,
+        .role = WIRE_ROOT,
         .writes = true,
         .lone = true,
         .timeout_ms = timeout_ms == 0 ? UINT64_MAX : timeout_ms,
@@ -132,7 +129,7 @@ enum rc wire_leader_move(struct wire_client *c, size_t endpoint, uint64_t target
         .request = &request,
         .reply = &etcdrpc__move_leader_response__descriptor,
         .endpoint = endpoint,
-        .role = ROOT,
+        .role = WIRE_ROOT,
         .writes = true,
     };
 
@@ -151,7 +148,7 @@ static enum rc call_alarm(struct wire_client *c, Etcdrpc__AlarmAction action,
         .request = &request,
         .reply = &etcdrpc__alarm_response__descriptor,
         .endpoint = WIRE_ANY,
-        .role = looks ? ANYONE : ROOT,
+        .role = looks ? WIRE_ANYONE : WIRE_ROOT,
         .writes = !looks,
     };
 

@@ -174,7 +174,7 @@ enum rc wire_snapshot_take(struct wire_client *c, size_t endpoint,
         .method = "Maintenance/Snapshot",
         .request = &request,
         .endpoint = endpoint,
-        .role = "a user with role root",
+        .role = WIRE_ROOT,
         .lone = true,
         .timeout_ms = UINT64_MAX,
     };

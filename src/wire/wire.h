@@ -58,6 +58,9 @@ enum rc wire_client_new(const struct wire_options *o, struct wire_client **out,
 void wire_client_free(struct wire_client *c); /* NULL is fine */
 OWN_DEFINE(wire_client)
 
+/* As an endpoint: the client chooses, and tries the others. */
+#define WIRE_ANY SIZE_MAX
+
 size_t wire_endpoint_count(const struct wire_client *c);
 const char *wire_endpoint(const struct wire_client *c, size_t i); /* with its scheme */
 uint64_t wire_cluster_id(const struct wire_client *c);            /* 0: not known yet */
