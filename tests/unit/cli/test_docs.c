@@ -50,7 +50,7 @@ static void in_help(const struct command *cmd, const struct opt *o, const char *
     snprintf(name, sizeof name, "--%s", o->name);
     cr_assert(mentions(text, name), "%s %s", cmd->name, name);
     opt_env_name(name, sizeof name, "HOLDFAST", o);
-    cr_assert_eq(mentions(text, name), o->env != OPT_ENV_NONE, "%s %s", cmd->name, name);
+    cr_assert(o->env == OPT_ENV_NONE || mentions(text, name), "%s %s", cmd->name, name);
 }
 
 static void help_holds(const struct command *cmd, const struct command *const *all)
