@@ -7,7 +7,7 @@
 
 static const char version_line[] = "age-encryption.org/v1";
 
-enum { COLUMNS = 64, MAC_DIGITS = BASE64_DIGITS(AGE_MAC) };
+enum { COLUMNS = 64, LINE = COLUMNS * 3 / 4, MAC_DIGITS = BASE64_DIGITS(AGE_MAC) };
 
 struct reader {
     struct bytes rest;
@@ -189,19 +189,19 @@ enum rc age_header_write_begin(struct buf *out, struct err *e)
 enum rc age_header_write_stanza(struct buf *out, const struct age_stanza *s,
                                 struct err *e)
 {
-    struct bytes rest = s->body;
     char digits[COLUMNS];
-    size_t n;
+    size_t at = 0, n;
 
     TRY(buf_add(out, "-> ", 3, e));
     TRY(buf_add(out, s->args.p, s->args.n, e));
     do {
-        size_t take = rest.n < COLUMNS * 3 / 4 ? rest.n : COLUMNS * 3 / 4;
+        size_t left = s->body.n - at, take = left < LINE ? left : LINE;
+        const uint8_t *from = take == 0 ? NULL : s->body.p + at;
 
-        n = base64_encode((struct bytes){ rest.p, take }, digits);
+        n = base64_encode((struct bytes){ from, take }, digits);
         TRY(buf_add(out, "\n", 1, e));
         TRY(buf_add(out, digits, n, e));
-        rest = (struct bytes){ rest.p + take, rest.n - take };
+        at += take;
     } while (n == COLUMNS);
     return buf_add(out, "\n", 1, e);
 }
