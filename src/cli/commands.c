@@ -2,6 +2,15 @@
 #include "cli/commands.h"
 
 const struct command *const cli_commands[] = {
-    &cmd_snapshot_save, &cmd_snapshot_status, &cmd_snapshot_verify,
-    &cmd_snapshot_hashkv, &cmd_restore, &cmd_keygen, &cmd_help, &cmd_version, &cmd_completion, &cmd_manual, NULL,
+    &cmd_snapshot_save,
+    &cmd_snapshot_status,
+    &cmd_snapshot_verify,
+    &cmd_snapshot_hashkv,
+    &cmd_restore,
+    &cmd_keygen,
+    &cmd_help,
+    &cmd_version,
+    &cmd_completion,
+    &cmd_manual,
+    NULL,
 };

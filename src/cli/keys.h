@@ -15,7 +15,7 @@ struct seal_args {
 
 #define SEAL_OPTS(args, field)                                                          \
     OPT(LIST, "recipient", args, field.recipients, .letter = 'r', .arg = "AGE1...",     \
-        .env = OPT_ENV_OWN, .help = "encrypt for this age recipient; may be repeated"), \
+        .env = OPT_ENV_OWN, .help = "encrypt for this age recipient"), \
         OPT(LIST, "recipients-file", args, field.recipients_files, .letter = 'R',       \
             .arg = "FILE", .env = OPT_ENV_OWN,                                          \
             .help = "encrypt for the recipients in this file, one a line"),             \

@@ -241,11 +241,12 @@ static enum rc attempt(struct wire_client *c, const struct snap_save_options *o,
                   .read_back = true,
                   .result = &a->stored },
     };
+    const struct wire_snapshot_options limits = { 0 };
     OWNED(sink) chain = NULL;
     struct wire_snapshot got;
 
     TRY(build_chain(o, kind, &put, rate_of(o, wire_endpoint(c, member)), a, &chain, e));
-    TRY(wire_snapshot_take(c, member, NULL, chain, &got, e));
+    TRY(wire_snapshot_take(c, member, &limits, chain, &got, e));
     return sink_finish(chain, e);
 }
 
