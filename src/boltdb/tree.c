@@ -160,6 +160,8 @@ static enum rc visit_branch(struct tree *t, const struct tree_node *node,
             ids[next] =
                 s->child(s->arg, node, (uint16_t)(i + 1), &keys[next], room[next]);
             child.hi = keys[next];
+            if (s->soon != NULL)
+                s->soon(s->arg, ids[next]);
         }
         TRY(visit(t, &child, e));
     }

@@ -26,6 +26,8 @@ struct tree_source {
      * look at, so nothing can be said about what hangs from it. */
     enum tree_look (*look)(void *arg, uint64_t id, struct tree_node *out,
                            struct bolt_fault *fault);
+    /* Page `id`, any number, will be looked at after this one. May be NULL. */
+    void (*soon)(void *arg, uint64_t id);
     /* Child i of a branch and its key. Offered i + 1 == count, the walk keeps `room`. */
     uint64_t (*child)(void *arg, const struct tree_node *node, uint16_t i,
                       struct bytes *key, uint8_t room[static TREE_KEY_ROOM]);
