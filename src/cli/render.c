@@ -28,8 +28,11 @@ static void as_json(struct printer *to, const struct result *r)
 static void field(struct printer *to, const struct record *rec, const struct cell *c)
 {
     const struct json *value = c->key == NULL ? NULL : json_get(rec->view, c->key);
+    const char *name = c->label == NULL ? c->key : c->label;
 
-    printer_printf(to, "\"%s\" : ", c->label == NULL ? c->key : c->label);
+    if (name == NULL)
+        return;
+    printer_printf(to, "\"%s\" : ", name);
     if (value != NULL)
         put_json(to, value);
     else if (c->key == NULL)
