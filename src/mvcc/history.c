@@ -1,0 +1,235 @@
+#include "mvcc/history.h"
+
+#include <inttypes.h>
+
+#include "codec/crc32c.h"
+#include "mvcc/history_state.h"
+#include "util/mem.h"
+#include "util/os.h"
+
+static int64_t larger(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+static enum rc check_revision(const struct mvcc_history_options *o, struct err *e)
+{
+    if (o->revision < 0)
+        return err_set(e, RC_USAGE, "revision %" PRId64 " is negative", o->revision);
+    if (o->revision != 0 && o->revision < o->finished)
+        return err_set(e, RC_NOTFOUND,
+                       "revision %" PRId64 " has been compacted, the oldest one left "
+                       "is %" PRId64,
+                       o->revision, o->finished);
+    return RC_OK;
+}
+
+enum rc mvcc_history_new(const struct mvcc_history_options *options, struct findings *f,
+                         struct mvcc_history **out, struct err *e)
+{
+    OWNED(mvcc_history) h = NULL;
+
+    TRY(check_revision(options, e));
+    TRY(mem_new(&h, sizeof *h, "a history", e));
+    TRY(os_random(h->seed, sizeof h->seed, e));
+    h->options = *options;
+    h->f = f;
+    h->compacted = larger(options->finished, options->scheduled);
+    h->hash_revision = options->revision == 0 ? INT64_MAX : options->revision;
+    mvcc_powers_init(&h->powers);
+    *out = GIVE(h);
+    return RC_OK;
+}
+
+void mvcc_history_free(struct mvcc_history *h)
+{
+    if (h == NULL)
+        return;
+    mvcc_keys_clear(&h->keys);
+    mem_free(h->kept);
+    mem_free(h);
+}
+
+void mvcc_history_seed(struct mvcc_history *h,
+                       const uint8_t seed[static SIPHASH_KEY_SIZE])
+{
+    memcpy(h->seed, seed, sizeof h->seed);
+}
+
+/* ---- HashKV ----------------------------------------------------------------------- */
+
+static void keep(struct mvcc_history *h, struct mvcc_key *k, uint32_t place)
+{
+    if (!mvcc_key_is(k, MVCC_KEY_KEEP))
+        h->keep_keys++;
+    mvcc_key_set(k, MVCC_KEY_KEEP);
+    k->kept = place;
+}
+
+static void keep_none(struct mvcc_history *h, struct mvcc_key *k)
+{
+    if (mvcc_key_is(k, MVCC_KEY_KEEP))
+        h->keep_keys--;
+    mvcc_key_unset(k, MVCC_KEY_KEEP);
+    k->kept = MVCC_KEY_NOT_KEPT;
+}
+
+/* The keep set of etcd's keyIndex.keep(R), one record at a time: of the first generation
+ * whose tombstone lies at or past R, else of the last one, the newest record up to R; but
+ * never a tombstone. */
+static void choose(struct mvcc_history *h, struct mvcc_key *k,
+                   const struct mvcc_record *r, uint32_t place)
+{
+    if (mvcc_key_is(k, MVCC_KEY_CHOSEN))
+        return;
+    if (!r->tombstone) {
+        if (r->main <= h->hash_revision)
+            keep(h, k, place);
+        return;
+    }
+    if (!mvcc_key_is(k, MVCC_KEY_ALIVE))
+        return;
+    if (r->main >= h->hash_revision)
+        mvcc_key_set(k, MVCC_KEY_CHOSEN);
+    if (r->main <= h->hash_revision)
+        keep_none(h, k);
+}
+
+static enum rc kept_add(struct mvcc_history *h, const struct mvcc_record *r,
+                        uint32_t *place, struct err *e)
+{
+    if (h->kept_count == h->kept_capacity) {
+        size_t capacity = h->kept_capacity == 0 ? 1024 : h->kept_capacity * 2;
+        void *more = mem_resize(h->kept, capacity, sizeof *h->kept);
+
+        if (more == NULL || capacity > MVCC_KEY_NOT_KEPT) {
+            h->kept = more == NULL ? h->kept : more;
+            return err_set(e, RC_NOMEM, "no memory for %zu records", capacity);
+        }
+        h->kept = more;
+        h->kept_capacity = capacity;
+    }
+    h->kept[h->kept_count] =
+        (struct history_kept){ .crc = r->crc, .length = (uint32_t)r->length };
+    *place = (uint32_t)h->kept_count++;
+    return RC_OK;
+}
+
+static enum rc hash_record(struct mvcc_history *h, struct mvcc_key *k,
+                           const struct mvcc_record *r, struct err *e)
+{
+    int64_t compact = h->options.finished;
+    uint32_t place = MVCC_KEY_NOT_KEPT;
+
+    /* A tombstone at the compaction revision counts nowhere: 3.4.34 and 3.5.16 keep it,
+     * older ones removed it, and both must come to the same hash. */
+    if (r->main <= compact && !(r->main == compact && r->tombstone))
+        TRY(kept_add(h, r, &place, e));
+    else if (r->main > compact && r->main <= h->hash_revision)
+        mvcc_chain_add(&h->above, &h->powers, r->crc, r->length);
+    choose(h, k, r, place);
+    return RC_OK;
+}
+
+static uint32_t hash_end(struct mvcc_history *h)
+{
+    struct mvcc_chain all = { .crc = crc32c_update(0, "key", 3) };
+    bool everything = h->keep_keys == 0; /* etcd filters only with a set to filter by */
+
+    for (size_t i = 0; i < h->keys.capacity; i++)
+        if (h->keys.slots[i].kept != MVCC_KEY_NOT_KEPT &&
+            mvcc_key_is(&h->keys.slots[i], MVCC_KEY_KEEP))
+            h->kept[h->keys.slots[i].kept].counted = true;
+    for (size_t i = 0; i < h->kept_count; i++)
+        if (everything || h->kept[i].counted)
+            mvcc_chain_add(&all, &h->powers, h->kept[i].crc, h->kept[i].length);
+    mvcc_chain_add(&all, &h->powers, h->above.crc, h->above.length);
+    return all.crc;
+}
+
+/* ---- records ---------------------------------------------------------------------- */
+
+static void take(struct mvcc_history *h, struct mvcc_key *k, const struct mvcc_record *r)
+{
+    bool alive = mvcc_key_is(k, MVCC_KEY_ALIVE);
+    uint64_t flags = k->version_flags & 0xff & ~(uint64_t)MVCC_KEY_ALIVE;
+    uint64_t change = (uint64_t)!r->tombstone - (uint64_t)alive;
+
+    h->result.records++;
+    h->result.tombstones += r->tombstone;
+    h->result.indexed_keys += change;
+    h->result.kubernetes_keys += r->kubernetes ? change : 0;
+    h->bump_alive |= r->bump;
+    k->version_flags = (uint64_t)r->version << 8 | flags | MVCC_KEY_SEEN |
+                       (r->tombstone ? 0 : MVCC_KEY_ALIVE);
+    k->create = r->create;
+    k->lease = r->lease;
+    h->result.last_main = larger(h->result.last_main, r->main);
+    h->last_sub = r->sub;
+}
+
+enum rc mvcc_history_add(struct mvcc_history *h, const struct mvcc_record *r,
+                         uint64_t page, struct err *e)
+{
+    struct mvcc_key *k;
+
+    TRY(mvcc_keys_at(&h->keys, r->key, &k, e));
+    if (h->options.checks)
+        TRY(history_check_record(h, k, r, page, e));
+    if (h->options.hash)
+        TRY(hash_record(h, k, r, e));
+    take(h, k, r);
+    return RC_OK;
+}
+
+static enum rc reject(struct mvcc_history *h, enum history_rule rule, uint64_t page,
+                      const struct err *why, struct err *e)
+{
+    h->result.rejected++;
+    return history_tell(h, rule, FINDING_ERROR, page, e, "%s", why->why);
+}
+
+enum rc mvcc_history_pair(struct mvcc_history *h, struct bytes key, struct bytes value,
+                          uint32_t crc, uint64_t page, struct err *e)
+{
+    struct mvcc_record r;
+    struct mvcc_rev rev;
+    struct err why = { 0 };
+
+    if (mvcc_rev_read(key, &rev, &why) != RC_OK)
+        return reject(h, RULE_REVISION_KEY, page, &why, e);
+    if (mvcc_record_read(h->seed, &rev, value, &r, &why) != RC_OK) {
+        h->result.last_main = larger(h->result.last_main, rev.main);
+        h->last_sub = rev.sub;
+        return reject(h, RULE_KEY_VALUE, page, &why, e);
+    }
+    r.crc = crc;
+    return mvcc_history_add(h, &r, page, e);
+}
+
+enum rc mvcc_history_finish(struct mvcc_history *h, const struct mvcc_lease_ids *leases,
+                            struct mvcc_history_result *out, struct err *e)
+{
+    struct mvcc_history_result *r = &h->result;
+
+    /* A new store is at 1. Both marks count: the compaction may have removed the records
+     * that the revision would be known by. */
+    r->revision = larger(larger(r->last_main, h->compacted), 1);
+    if (h->options.revision > r->revision)
+        return err_set(e, RC_NOTFOUND,
+                       "revision %" PRId64 " lies in the future, the database is at "
+                       "revision %" PRId64,
+                       h->options.revision, r->revision);
+    if (h->options.checks)
+        TRY(history_check_end(h, leases, e));
+    TRY(history_tell_rest(h, e));
+    r->live_keys = r->indexed_keys - h->bump_alive;
+    r->hash_known = h->options.hash && r->rejected == 0;
+    r->hashkv = (struct mvcc_hashkv){
+        .hash = r->hash_known ? hash_end(h) : 0,
+        .revision = h->options.revision == 0 ? r->revision : h->options.revision,
+        .compact_revision = h->options.finished,
+    };
+    *out = *r;
+    return RC_OK;
+}

@@ -1,0 +1,79 @@
+/* Inside of a history, shared by history.c and history_check.c only. */
+#ifndef MVCC_HISTORY_STATE_H
+#define MVCC_HISTORY_STATE_H
+
+#include "mvcc/history.h"
+#include "mvcc/keys.h"
+
+/* clang-format off */
+#define HISTORY_RULES(X)                           \
+    X(RULE_REVISION_KEY,    "revision-key")        \
+    X(RULE_KEY_VALUE,       "key-value")           \
+    X(RULE_ORDER,           "revision-order")      \
+    X(RULE_LOW,             "revision-low")        \
+    X(RULE_GAP,             "revision-gap")        \
+    X(RULE_SUB,             "revision-sub")        \
+    X(RULE_BUMP,            "revision-bump")       \
+    X(RULE_MOD,             "mod-revision")        \
+    X(RULE_CREATE,          "create-revision")     \
+    X(RULE_VERSION,         "version")             \
+    X(RULE_START,           "history-start")       \
+    X(RULE_TOMBSTONE,       "tombstone")           \
+    X(RULE_TOMBSTONE_VALUE, "tombstone-value")     \
+    X(RULE_LEFTOVER,        "compaction-leftover") \
+    X(RULE_LEASE,           "lease-missing")       \
+    X(RULE_MARKS,           "compaction-marks")    \
+    X(RULE_UNFINISHED,      "compaction-unfinished") \
+    X(RULE_FROM_MARKS,      "revision-from-compaction")
+/* clang-format on */
+
+enum history_rule {
+#define X(rule, code) rule,
+    HISTORY_RULES(X)
+#undef X
+        HISTORY_RULE_COUNT,
+};
+
+/* A record at or below the compaction revision. Whether HashKV counts it is settled at
+ * the end. */
+struct history_kept {
+    uint32_t crc, length;
+    bool counted;
+};
+
+struct mvcc_history {
+    struct mvcc_history_options options;
+    struct findings *f; /* or NULL */
+    uint8_t seed[SIPHASH_KEY_SIZE];
+    int64_t compacted;     /* records up to here may be missing: the larger mark */
+    int64_t hash_revision; /* options.revision, or all */
+    struct mvcc_keys keys;
+    struct history_kept *kept;
+    size_t kept_count, kept_capacity;
+    size_t keep_keys; /* entries with MVCC_KEY_KEEP */
+    struct mvcc_chain above;
+    struct mvcc_powers powers;
+    struct mvcc_history_result result; /* counters so far */
+    int64_t last_sub;
+    bool bump_alive;
+    struct {
+        uint64_t count;
+        enum finding_severity severity;
+    } told[HISTORY_RULE_COUNT];
+};
+
+/* A finding, as history.h promises them. */
+enum rc history_tell(struct mvcc_history *h, enum history_rule rule,
+                     enum finding_severity severity, uint64_t page, struct err *e,
+                     const char *fmt, ...) PRINTF_LIKE(6, 7);
+
+/* At the end: how many more there were of each kind. */
+enum rc history_tell_rest(struct mvcc_history *h, struct err *e);
+
+/* Checks of a record before it is taken in, and at the end. */
+enum rc history_check_record(struct mvcc_history *h, const struct mvcc_key *k,
+                             const struct mvcc_record *r, uint64_t page, struct err *e);
+enum rc history_check_end(struct mvcc_history *h, const struct mvcc_lease_ids *leases,
+                          struct err *e);
+
+#endif

@@ -1,0 +1,60 @@
+/* The distinct user keys of a history: one small entry each, in an open-addressing
+ * table with linear probing. Entries move when the table grows, so a pointer lives only
+ * until the next mvcc_keys_at. */
+#ifndef MVCC_KEYS_H
+#define MVCC_KEYS_H
+
+#include "mvcc/record.h"
+
+enum mvcc_key_flag {
+    MVCC_KEY_USED = 1,   /* the slot holds a key */
+    MVCC_KEY_SEEN = 2,   /* an earlier record named it */
+    MVCC_KEY_ALIVE = 4,  /* its newest record is a put */
+    MVCC_KEY_CHOSEN = 8, /* its generation for HashKV is settled */
+    MVCC_KEY_KEEP = 16,  /* one of its records is in HashKV's keep set */
+};
+
+#define MVCC_KEY_NOT_KEPT UINT32_MAX
+#define MVCC_KEY_VERSION_MAX (((int64_t)1 << 55) - 1)
+
+/* 40 bytes. */
+struct mvcc_key {
+    uint64_t id_a; /* struct mvcc_key_id, flat for want of padding */
+    uint32_t id_b;
+    uint32_t kept;          /* place of the record to keep, or MVCC_KEY_NOT_KEPT */
+    int64_t create, lease;  /* of the newest put; the lease is 0 when deleted */
+    uint64_t version_flags; /* version << 8 | enum mvcc_key_flag */
+};
+
+static inline int64_t mvcc_key_version(const struct mvcc_key *k)
+{
+    return (int64_t)(k->version_flags >> 8);
+}
+
+static inline bool mvcc_key_is(const struct mvcc_key *k, enum mvcc_key_flag flag)
+{
+    return (k->version_flags & flag) != 0;
+}
+
+static inline void mvcc_key_set(struct mvcc_key *k, enum mvcc_key_flag flag)
+{
+    k->version_flags |= flag;
+}
+
+static inline void mvcc_key_unset(struct mvcc_key *k, enum mvcc_key_flag flag)
+{
+    k->version_flags &= ~(uint64_t)flag;
+}
+
+/* Zero-initialise, end with mvcc_keys_clear. */
+struct mvcc_keys {
+    struct mvcc_key *slots; /* unused ones are all zero */
+    size_t capacity, count;
+};
+
+/* The entry of a key, a fresh one when it is new. RC_NOMEM. */
+enum rc mvcc_keys_at(struct mvcc_keys *keys, struct mvcc_key_id id, struct mvcc_key **out,
+                     struct err *e);
+void mvcc_keys_clear(struct mvcc_keys *keys);
+
+#endif
