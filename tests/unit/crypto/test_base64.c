@@ -37,8 +37,9 @@ CASE(crypto_base64, has_the_published_values_both_ways)
 
 CASE(crypto_base64, refuses_what_is_not_canonical)
 {
-    static const char *const raw[] = { "Z",   "Zm9vY", "Zh",   "Zm9",  "Zg=",  "Zg==",
-                                       " Zg", "Zg ",   "Z\ng", "Zm-v", "Zm_v", "\xff" };
+    static const char *const raw[] = { "A",    "Zm9vA", "Z",    "Zm9vY", "Zh",
+                                       "Zm9",  "Zg=",   "Zg==", " Zg",   "Zg ",
+                                       "Z\ng", "Zm-v",  "Zm_v", "\xff" };
     static const char *const padded[] = { "Zg",   "Zg=",  "Zh==",     "Zm9=", "=",
                                           "====", "Z===", "Zg==Zg==", "Zm9v=" };
     uint8_t out[16];
