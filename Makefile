@@ -131,7 +131,7 @@ test-long: test                   ## the same, then longer seeds and a minute of
 	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=60
 
 demo:                             ## save, verify, destroy, restore, boot, compare: on a real etcd
-	@scripts/setup demo
+	@scripts/setup build
 	@$(MAKE) --no-print-directory all
 	@scripts/demo $(BUILD)/holdfast
 
