@@ -82,7 +82,9 @@ static bool has_begun(const struct transfer *t)
            us > 0;
 }
 
-static bool is_about_tls(CURLcode code)
+/* With TLS 1.3 the server judges a client's certificate after the handshake, and its
+ * verdict comes as a failure to read or write. */
+static bool is_about_tls(const struct transfer *t, CURLcode code, const char *said)
 {
     switch ((int)code) {
     case CURLE_SSL_CONNECT_ERROR:
@@ -91,9 +93,9 @@ static bool is_about_tls(CURLcode code)
     case CURLE_SSL_CACERT_BADFILE:
     case CURLE_SSL_CIPHER:
         return true;
-    case CURLE_RECV_ERROR: /* with TLS 1.3 the server judges us after the handshake */
+    case CURLE_RECV_ERROR:
     case CURLE_SEND_ERROR:
-        return true;
+        return strncmp(t->q->url, "https:", 6) == 0 && find_reason(said) != NULL;
     default:
         return false;
     }
@@ -176,7 +178,7 @@ enum rc transfer_failure(struct transfer *t, CURLcode code, struct err *e)
         return err_set(e, RC_NOMEM, "no memory for a request");
     if (code == CURLE_URL_MALFORMAT)
         return err_set(e, RC_USAGE, "%s is no valid URL", t->q->url);
-    if (is_about_tls(code) && (!has_begun(t) || find_reason(said) != NULL))
+    if (is_about_tls(t, code, said))
         return tls_failure(t, code, said, e);
     return has_begun(t) ? broken(t, said, e) : unsent(t, code, said, e);
 }
