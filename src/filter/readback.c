@@ -57,7 +57,8 @@ static bool leave_direct(struct readback *r)
 
 static enum rc read_more(struct readback *r, size_t want, size_t *done, struct err *e)
 {
-    ssize_t got = os.pread(r->fd, r->block + *done, want - *done, (off_t)(r->at + *done));
+    uint64_t at = r->at + *done;
+    ssize_t got = os.pread(r->fd, r->block + *done, want - *done, (off_t)at);
 
     if (got > 0) {
         *done += (size_t)got;
@@ -65,11 +66,11 @@ static enum rc read_more(struct readback *r, size_t want, size_t *done, struct e
     }
     if (got == 0)
         return err_set(e, RC_CORRUPT, "the stored '%s' ends at offset %llu", r->name,
-                       (unsigned long long)(r->at + *done));
+                       (unsigned long long)at);
     if (errno == EINTR || (errno == EINVAL && leave_direct(r)))
         return RC_OK;
     return err_sys(e, RC_STORAGE, "cannot read back '%s' at offset %llu", r->name,
-                   (unsigned long long)(r->at + *done));
+                   (unsigned long long)at);
 }
 
 static enum rc compare(struct readback *r, const struct mark *m, struct err *e)

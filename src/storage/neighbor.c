@@ -116,7 +116,7 @@ enum rc neighbor_find(const char *path, struct neighbor *out, bool *found, struc
     AT_END(str_list_clear) struct str_list processes = { 0 };
     struct err skipped;
     uint64_t pid;
-    dev_t dev;
+    dev_t dev = 0;
     bool any = false;
 
     TRY(device_of(path, &dev, e));

@@ -16,9 +16,10 @@
 
 enum {
     RANDOM = 4,
+    DIGITS = 8, /* two a byte */
     TRIES = 8,
     /* What is left of NAME_MAX for the name itself; longer ones are cut. */
-    NAME_KEPT = 255 - (int)(sizeof "." MARK SUFFIX - 1) - 2 * RANDOM,
+    NAME_KEPT = 255 - (int)(sizeof "." MARK SUFFIX - 1) - DIGITS,
 };
 
 /* ---- making
@@ -73,7 +74,7 @@ static enum rc try_part(struct temp *t, bool *ours, struct err *e)
 {
     OWNED_FD int fd = -1;
     uint8_t random[RANDOM];
-    char hex[2 * RANDOM + 1];
+    char hex[DIGITS + 1];
     char part[sizeof t->part];
 
     TRY(os_random(random, sizeof random, e));
@@ -184,14 +185,14 @@ void temp_close(struct temp *t)
 static bool is_part_of(const char *entry, const char *name)
 {
     uint8_t random[RANDOM];
-    char hex[2 * RANDOM + 1];
+    char hex[DIGITS + 1];
     char expected[256];
     size_t n = strlen(entry);
 
-    if (n <= sizeof SUFFIX + 2 * RANDOM || !str_ends(entry, SUFFIX))
+    if (n <= sizeof SUFFIX + DIGITS || !str_ends(entry, SUFFIX))
         return false;
-    memcpy(hex, entry + n - (sizeof SUFFIX - 1) - 2 * RANDOM, 2 * RANDOM);
-    hex[2 * RANDOM] = '\0';
+    memcpy(hex, entry + n - (sizeof SUFFIX - 1) - DIGITS, DIGITS);
+    hex[DIGITS] = '\0';
     snprintf(expected, sizeof expected, ".%.*s" MARK "%s" SUFFIX, NAME_KEPT, name, hex);
     return str_unhex(hex, random, sizeof random) && strcmp(entry, expected) == 0;
 }

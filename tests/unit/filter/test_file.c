@@ -507,7 +507,6 @@ CASE(file, dropping_it_in_the_middle_stops_its_reader)
 CASE(file, a_closed_descriptor_is_an_error)
 {
     struct err e = { 0 };
-    OWNED_FD int fd = scratch();
 
     cr_assert_eq(store(1000, 1, 1, NULL, &e), RC_STORAGE);
     cr_assert_str_eq(

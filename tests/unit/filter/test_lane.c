@@ -47,8 +47,8 @@ CASE(lane, keeps_bytes_and_order_whatever_the_blocks)
 
 CASE(lane, two_lanes_in_a_row_work)
 {
-    OWNED(sink) chain = NULL;
     COLLECTED c = { 0 };
+    OWNED(sink) chain = NULL;
     struct err e = { 0 };
 
     fill_pattern(data, sizeof data);
@@ -62,8 +62,8 @@ CASE(lane, two_lanes_in_a_row_work)
 
 CASE(lane, an_empty_stream_is_finished_too)
 {
-    OWNED(sink) chain = NULL;
     COLLECTED c = { 0 };
+    OWNED(sink) chain = NULL;
     struct err e = { 0 };
 
     OK(collect_new(&c, &chain, &e), &e);

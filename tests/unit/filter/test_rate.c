@@ -45,8 +45,8 @@ CASE(rate, passes_everything_at_the_rate)
         for
             EACH_PIECE(i)
             {
-                OWNED(sink) chain = NULL;
                 COLLECTED c = { 0 };
+                OWNED(sink) chain = NULL;
                 struct err e = { 0 };
                 uint64_t took, due;
 
@@ -67,8 +67,8 @@ CASE(rate, passes_everything_at_the_rate)
 CASE(rate, a_pause_earns_a_tenth_of_a_second_and_no_more)
 {
     static const uint8_t data[2000];
-    OWNED(sink) chain = NULL;
     COLLECTED c = { 0 };
+    OWNED(sink) chain = NULL;
     struct err e = { 0 };
 
     start(&c, 10000, &chain, &e);
@@ -84,8 +84,8 @@ CASE(rate, a_pause_earns_a_tenth_of_a_second_and_no_more)
 CASE(rate, a_big_write_goes_on_in_bursts_and_short_sleeps)
 {
     static const uint8_t data[100 * 1000];
-    OWNED(sink) chain = NULL;
     COLLECTED c = { 0 };
+    OWNED(sink) chain = NULL;
     struct err e = { 0 };
 
     start(&c, 100 * 1000, &chain, &e);
@@ -96,8 +96,8 @@ CASE(rate, a_big_write_goes_on_in_bursts_and_short_sleeps)
 
 CASE(rate, even_one_byte_a_second_arrives)
 {
-    OWNED(sink) chain = NULL;
     COLLECTED c = { 0 };
+    OWNED(sink) chain = NULL;
     struct err e = { 0 };
 
     start(&c, 1, &chain, &e);
@@ -112,8 +112,8 @@ CASE(rate, zero_and_absurd_rates_are_no_limit)
     const uint64_t rates[] = { 0, UINT64_MAX };
 
     for (int i = 0; i < 2; i++) {
-        OWNED(sink) chain = NULL;
         COLLECTED c = { 0 };
+        OWNED(sink) chain = NULL;
         struct err e = { 0 };
 
         start(&c, rates[i], &chain, &e);
@@ -128,8 +128,8 @@ CASE(rate, a_stop_ends_the_wait)
 {
     static const struct rate_clock clock = { fake_now, stopped_sleep };
     static const uint8_t data[1000];
-    OWNED(sink) chain = NULL;
     COLLECTED c = { 0 };
+    OWNED(sink) chain = NULL;
     struct err e = { 0 };
 
     now_us = 5000000;
@@ -143,8 +143,8 @@ CASE(rate, a_stop_ends_the_wait)
 
 CASE(rate, the_real_clock_lets_a_burst_through)
 {
-    OWNED(sink) chain = NULL;
     COLLECTED c = { 0 };
+    OWNED(sink) chain = NULL;
     struct err e = { 0 };
 
     OK(collect_new(&c, &chain, &e), &e);

@@ -244,8 +244,8 @@ CASE(unzstd, a_bomb_goes_off_at_the_limit)
     const uint8_t head[] = { 0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x38 };
     const uint8_t block[] = { 0x02, 0x00, 0x10, 'A' };
     const uint64_t limit = 8 << 20;
-    OWNED(sink) chain = NULL;
     COLLECTED c = { 0 };
+    OWNED(sink) chain = NULL;
     struct err e = { 0 };
     enum rc rc = RC_OK;
     unsigned blocks = 0;
