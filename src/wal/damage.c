@@ -88,11 +88,23 @@ static enum rc has_zero_sector(const struct wal_break *b, bool *found, struct er
     return RC_OK;
 }
 
-/* Etcd 3.5.5 to 3.7: wal/decoder.go decodeRecord and wal/repair.go. (3.4 refuses a
- * claimed length of 10 MiB or more, where later versions cut.) */
+/* A record that is cut short by its own length word fails to decode with "unexpected
+ * EOF", which etcd takes for a torn write: this is how one flipped bit loses the rest of
+ * the log. With the wrong padding the same happens at the next record. */
+static bool reads_as_cut_off(const struct wal_frame *f)
+{
+    uint64_t content = f->size == 0 ? 0 : f->data_at + f->data_size - WAL_WORD;
+
+    return content > f->length || (content == f->length && f->claimed != f->size);
+}
+
+/* Etcd 3.5.5 to 3.6, wal/decoder.go and wal/repair.go; tried on 3.5.30 and 3.6.16. Where
+ * versions differ the worse is said: 3.4 refuses a claimed length of 10 MiB or more where
+ * later ones cut, 3.7 (another protobuf library) refuses what reads as cut off. */
 static enum wal_etcd etcd_would(const struct wal_break *b, bool zero_sector)
 {
     uint64_t left = b->file->size - b->at;
+    bool cut = zero_sector || b->frame.claimed > left || reads_as_cut_off(&b->frame);
 
     if (b->fault == WAL_AT_END)
         return b->last ? WAL_ETCD_IGNORES : WAL_ETCD_REFUSES;
@@ -100,11 +112,10 @@ static enum wal_etcd etcd_would(const struct wal_break *b, bool zero_sector)
         return WAL_ETCD_OPENS;
     if (b->fault == WAL_FAULT_WORD && b->frame.claimed == b->frame.size)
         return WAL_ETCD_OPENS; /* only bits are set that it does not look at */
-    if (b->last && (b->fault == WAL_FAULT_SHORT || b->frame.claimed > left))
-        return WAL_ETCD_CUTS;
     if (b->fault == WAL_FAULT_TYPE || b->fault == WAL_FAULT_CHAIN)
         return WAL_ETCD_REFUSES;
-    return b->last && zero_sector ? WAL_ETCD_CUTS : WAL_ETCD_REFUSES;
+    return b->last && (cut || b->fault == WAL_FAULT_SHORT) ? WAL_ETCD_CUTS
+                                                           : WAL_ETCD_REFUSES;
 }
 
 static bool looks_torn(enum wal_fault fault, bool zero_sector)

@@ -28,7 +28,7 @@ enum wal_verdict {
     WAL_DAMAGED,   /* anything else; entries that were committed may be lost */
 };
 
-/* What etcd would do when started on this log. */
+/* What etcd would do with the log; the worst that some version from 3.4 to 3.7 does. */
 enum wal_etcd {
     WAL_ETCD_OPENS,   /* it reads all of it */
     WAL_ETCD_CUTS,    /* it renames a copy ".broken" and truncates at the damage */

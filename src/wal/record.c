@@ -99,22 +99,22 @@ bool wal_frame_guess(struct bytes head, uint64_t left, struct wal_frame *out)
 
 enum wal_fault wal_frame_parse(struct bytes head, uint64_t left, struct wal_frame *out)
 {
-    uint64_t word, length, bare = 0;
+    uint64_t word, bare = 0;
 
     *out = (struct wal_frame){ 0 };
     if (left < WAL_WORD)
         return left == 0 ? WAL_AT_END : WAL_FAULT_SHORT;
     word = le64(head.p);
-    length = record_size(word);
+    out->length = record_size(word);
     if (!parse_content(clip(head, left), out, &bare))
         out->size = 0;
     if (word == 0)
         return WAL_AT_END;
     out->claimed = claimed_size(word);
-    if (out->size > 0 && bare == length) {
+    if (out->size > 0 && bare == out->length) {
         out->data_at = (uint32_t)(WAL_WORD + bare);
         out->data_size = 0;
-        out->size = WAL_WORD + padded(length);
+        out->size = WAL_WORD + padded(out->length);
     }
     if (!well_formed(word))
         return WAL_FAULT_WORD;
@@ -122,9 +122,9 @@ enum wal_fault wal_frame_parse(struct bytes head, uint64_t left, struct wal_fram
         return WAL_FAULT_BEYOND;
     if (out->size == 0)
         return WAL_FAULT_CONTENT;
-    if (out->data_at + out->data_size != WAL_WORD + length)
+    if (out->data_at + out->data_size != WAL_WORD + out->length)
         return WAL_FAULT_LENGTH;
-    if (length > WAL_RECORD_MAX)
+    if (out->length > WAL_RECORD_MAX)
         return WAL_FAULT_HUGE;
     return out->type < WAL_METADATA || out->type > WAL_SNAPSHOT ? WAL_FAULT_TYPE
                                                                 : WAL_SOUND;

@@ -62,6 +62,7 @@ const char *wal_fault_text(enum wal_fault fault); /* "the checksum does not matc
 
 /* What the head of a frame says. Filled as far as it can be whatever the fault. */
 struct wal_frame {
+    uint64_t length;    /* size of the record by the length word */
     uint64_t claimed;   /* size of the frame by the length word; 0 when it is zero */
     uint64_t size;      /* size of the frame by its content; 0 when that is no record */
     uint64_t data_size; /* of the record's data */

@@ -3,7 +3,8 @@
  *
  * The log is byte for byte what `etcdutl snapshot restore` of 3.5 and 3.6 writes, the
  * snapshot file says the same without the history of events in it. Two extensions:
- * learners, and an index beyond the number of members. Etcd 3.4 to 3.7 start from both. */
+ * learners, and an index beyond the number of members. Etcd 3.4 to 3.7 start from both.
+ */
 #ifndef WAL_WRITE_H
 #define WAL_WRITE_H
 

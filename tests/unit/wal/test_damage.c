@@ -94,7 +94,6 @@ CASE(wal_damage, a_flip_in_the_last_record_is_damage)
 
     draft_small(&d, 3);
     d.b.p[d.b.n - 2] ^= 1;
-    d.b.p[d.frame + 17] ^= 4;
     reading_of_bytes(&r, d.b.p, d.b.n);
     cr_assert_eq(r.s->verdict, WAL_DAMAGED, "%s", r.s->damage.reason);
     cr_assert_eq(r.s->damage.etcd, WAL_ETCD_REFUSES);
@@ -191,6 +190,48 @@ CASE(wal_damage, says_where_and_why_and_what_etcd_would_do)
                                    "start");
     draft_clear(&d);
     reading_clear(&r);
+}
+
+/* Each row was tried on etcd 3.5.30 and 3.6.16 with a log of their own. */
+CASE(wal_damage, predicts_what_real_etcd_did)
+{
+    static const struct {
+        const char *what;
+        size_t at;
+        uint8_t flip;
+        enum wal_etcd etcd;
+    } rows[] = {
+        { "length + 1", 0, 1, WAL_ETCD_REFUSES },
+        { "length - 8", 0, 8, WAL_ETCD_CUTS },
+        { "length + 128 KiB", 2, 2, WAL_ETCD_CUTS },
+        { "length + 1 TiB", 5, 1, WAL_ETCD_CUTS },
+        { "a bit of the padding", 7, 1, WAL_ETCD_CUTS },
+        { "the flag of the padding", 7, 0x80, WAL_ETCD_CUTS },
+        { "a bit that means nothing", 7, 8, WAL_ETCD_OPENS },
+        { "the type", 9, 1, WAL_ETCD_REFUSES },
+        { "the checksum", 11, 4, WAL_ETCD_REFUSES },
+        { "the data", 20, 4, WAL_ETCD_REFUSES },
+        { "the length of the data", 17, 32, WAL_ETCD_CUTS },
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct draft d = { 0 };
+        struct reading r;
+        size_t at;
+
+        draft_small(&d, 2);
+        draft_entry(&d, 3, 2, "an entry");
+        at = d.frame;
+        draft_state(&d, 2, 3);
+        cr_assert_eq(d.b.p[at], 26, "the rows are about a record of 26 bytes");
+        d.b.p[at + rows[i].at] ^= rows[i].flip;
+        reading_of_bytes(&r, d.b.p, d.b.n);
+        cr_assert_eq(r.s->verdict, WAL_DAMAGED, "%s", rows[i].what);
+        cr_assert_eq(r.s->damage.etcd, rows[i].etcd, "%s: %d", rows[i].what,
+                     r.s->damage.etcd);
+        reading_clear(&r);
+        draft_clear(&d);
+    }
 }
 
 CASE(wal_damage, a_length_of_zero_in_the_middle_is_damage)
