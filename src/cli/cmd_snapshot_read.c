@@ -141,6 +141,23 @@ static struct result *describe(const struct read_args *a, const struct snap_verd
     return r;
 }
 
+/* A file that is no database any more gets a verdict too, in the same shape. */
+static enum rc unreadable(struct cli *c, const struct read_args *a, struct err *why)
+{
+    AT_END(findings_clear) struct findings f = { 0 };
+    OWNED(result) r = result_new();
+    struct err e = *why;
+
+    TRY(findings_add(&f, FINDING_ERROR, "unreadable", FINDING_NO_PAGE, &e, "%.220s",
+                     why->why));
+    result_str(r, "File", "file", a->file);
+    result_bool(r, "Ok", "ok", false);
+    result_str(r, "Level", "level", levels[a->level]);
+    show_findings(r, &f);
+    TRY(cli_show(c, r, &e));
+    return why->code;
+}
+
 /* Asks the members; what they say is added to the findings. */
 static enum rc against_cluster(struct cli *c, struct snap_verdict *v, struct result *r,
                                struct err *e)
@@ -173,7 +190,11 @@ static enum rc verify(struct cli *c, const void *args, struct err *e)
 
     if (a->against_cluster && a->level != SNAP_LEVEL_FULL)
         return err_set(e, RC_USAGE, "--against-cluster needs --level full");
-    TRY(examine(a, (struct snap_verify_options){ .level = a->level }, &v, e));
+    enum rc rc = examine(a, (struct snap_verify_options){ .level = a->level }, &v, e);
+
+    if (rc == RC_CORRUPT)
+        return unreadable(c, a, e);
+    TRY(rc);
     r = describe(a, &v, v.findings.errors == 0);
     if (a->against_cluster)
         TRY(against_cluster(c, &v, r, e));
