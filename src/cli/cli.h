@@ -36,6 +36,7 @@ struct cli_connection {
     const char *user;                     /* "name" or "name:password", as etcdctl */
     const char *password, *password_file; /* at most one of the two is set */
     uint64_t dial_timeout_ms, command_timeout_ms;
+    uint64_t stall_timeout_ms; /* 0: the default; commands that stream set it */
     bool insecure_skip_tls_verify;
 };
 

@@ -11,6 +11,7 @@ struct save_args {
     const char *file, *from;
     struct seal_args seal;
     struct opt_auto rate;
+    uint64_t stall_timeout_ms;
     bool allow_same_filesystem;
 };
 
@@ -28,6 +29,8 @@ static const struct opt save_opts[] = {
     OPT(SIZE_AUTO, "rate", save_args, rate, .arg = "B/S|auto", .fallback = "auto",
         .help = "read at most this much a second, 0 for no limit; auto is 200 MB/s from a "
                 "member on this host and no limit otherwise"),
+    OPT(DURATION, "stall-timeout", save_args, stall_timeout_ms, .arg = "DURATION",
+        .fallback = "30s", .help = "longest wait for the next piece of the database"),
     SEAL_OPTS(save_args, seal),
     OPT(FLAG, "allow-same-filesystem", save_args, allow_same_filesystem,
         .help = "next to a running etcd's data keep only the usual reserve free, not a "
@@ -90,6 +93,7 @@ static enum rc save(struct cli *c, const void *args, struct err *e)
     };
 
     TRY(cli_recipients(&a->seal, &recipients, e));
+    c->connection.stall_timeout_ms = a->stall_timeout_ms;
     TRY(cli_connect(c, &login, &w, e));
     o.recipients = recipients;
     choose_from(w, a->from, &o);

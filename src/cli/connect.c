@@ -101,6 +101,7 @@ enum rc cli_connect(struct cli *c, struct cli_login *login, struct wire_client *
         .password_arg = login,
         .dial_timeout_ms = from->dial_timeout_ms,
         .command_timeout_ms = from->command_timeout_ms,
+        .stall_timeout_ms = from->stall_timeout_ms,
     };
 
     return wire_client_new(&o, out, e);
