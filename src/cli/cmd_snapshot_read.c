@@ -118,6 +118,16 @@ const struct command cmd_snapshot_status = {
 /* ---- verify -------------------------------------------------------------------------
  */
 
+/* The JSON fields that the chosen level, or the damage, leaves unknown. */
+static void show_unknown(struct result *r)
+{
+    static const char *const keys[] = { "revision", "compact_revision", "hashkv",
+                                        "live_keys", "storage_version" };
+
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        result_str(r, NULL, keys[i], NULL);
+}
+
 static struct result *describe(const struct read_args *a, const struct snap_verdict *v,
                                bool ok)
 {
@@ -133,6 +143,8 @@ static struct result *describe(const struct read_args *a, const struct snap_verd
         result_u64(r, "Live keys", "live_keys", v->facts.live_keys);
         result_str(r, "Storage version", "storage_version",
                    v->facts.storage_version == NULL ? "" : v->facts.storage_version);
+    } else {
+        show_unknown(r);
     }
     show_digest(r, "SHA-256", "sha256", v->stored.sha256);
     show_digest(r, "Database SHA-256", "database_sha256", v->trailer.database);
@@ -153,6 +165,8 @@ static enum rc unreadable(struct cli *c, const struct read_args *a, struct err *
     result_str(r, "File", "file", a->file);
     result_bool(r, "Ok", "ok", false);
     result_str(r, "Level", "level", levels[a->level]);
+    show_unknown(r);
+    result_str(r, NULL, "sha256", NULL);
     show_findings(r, &f);
     TRY(cli_show(c, r, &e));
     return why->code;
