@@ -9,14 +9,15 @@
 #include "wal/read.h"
 #include "wal/record.h"
 
+#define SEGMENT "0000000000000000-0000000000000000.wal"
+
 static char dir[] = "/tmp/fuzz_wal.XXXXXX";
-static int file = -1;
+static int dir_fd = -1, file = -1;
 
 static void clean_up(void)
 {
-    unlinkat(AT_FDCWD, "0000000000000000-0000000000000000.wal", 0);
-    if (chdir("/") == 0)
-        rmdir(dir);
+    unlinkat(dir_fd, SEGMENT, 0);
+    rmdir(dir);
 }
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
@@ -26,9 +27,10 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     (void)argc;
     (void)argv;
-    if (mkdtemp(dir) == NULL || chdir(dir) != 0)
+    if (mkdtemp(dir) == NULL)
         abort();
-    file = open("0000000000000000-0000000000000000.wal", O_RDWR | O_CREAT, 0600);
+    dir_fd = open(dir, O_RDONLY | O_DIRECTORY);
+    file = openat(dir_fd, SEGMENT, O_RDWR | O_CREAT, 0600);
     atexit(clean_up);
     return 0;
 }
@@ -84,7 +86,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
     } else {
         store(p, n);
     }
-    if (wal_open(".", &f, &w, &e) != RC_OK)
+    if (wal_open(dir, &f, &w, &e) != RC_OK)
         abort();
     visit(w);
     return 0;
