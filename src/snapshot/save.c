@@ -284,8 +284,11 @@ static enum rc save_from(struct wire_client *c, const struct snap_save_options *
     const char *endpoint = v->members[from->member].endpoint;
 
     log_info("taking the snapshot from %s: %s", endpoint, from->reason);
-    if (attempt(c, o, from->member, v->db_sizes[from->member], reserve, &a, e) != RC_OK)
+    if (attempt(c, o, from->member, v->db_sizes[from->member], reserve, &a, e) != RC_OK) {
+        if (e->code == RC_CORRUPT && e->hint[0] == '\0')
+            err_hint(e, "nothing was stored; take the snapshot from another member");
         return err_wrap(e, "saving a snapshot from %s to '%s'", endpoint, o->file);
+    }
     conclude(o, v, from, &a, out);
     return RC_OK;
 }

@@ -84,8 +84,10 @@ static enum rc trailer_finish(struct sink *s, struct err *e)
 
     TRY(conclude(f->hash, f->held, f->held_count, &t, e));
     *f->out = t;
-    if (!f->optional)
-        TRY(snap_trailer_verdict(&t, e));
+    if (!f->optional && snap_trailer_verdict(&t, e) != RC_OK) {
+        err_hint(e, "it was changed on its way from the member: try again");
+        return e->code;
+    }
     return sink_finish(s->next, e);
 }
 
