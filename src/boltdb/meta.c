@@ -15,10 +15,11 @@ static bool page_size_allowed(uint32_t n)
 
 enum rc bolt_meta_read(struct bytes page, struct bolt_meta *out, struct err *e)
 {
-    const uint8_t *m = page.p + MAGIC_AT;
+    const uint8_t *m;
 
     if (page.n < MAGIC_AT + BOLT_META_SIZE)
         return err_set(e, RC_CORRUPT, "no room for a meta page");
+    m = page.p + MAGIC_AT;
     if (le32(m) == __builtin_bswap32(BOLT_MAGIC))
         return err_set(e, RC_CORRUPT, "written on a big-endian machine");
     if (le32(m) != BOLT_MAGIC)
@@ -39,8 +40,8 @@ enum rc bolt_meta_read(struct bytes page, struct bolt_meta *out, struct err *e)
 
 static struct bytes from(struct bytes head, size_t at)
 {
-    if (at > head.n)
-        at = head.n;
+    if (at >= head.n)
+        return (struct bytes){ head.p, 0 };
     return (struct bytes){ head.p + at, head.n - at };
 }
 

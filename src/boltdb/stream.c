@@ -325,6 +325,8 @@ static enum rc begin(struct bolt_stream *s, struct err *e)
 enum rc bolt_stream_write(struct bolt_stream *s, const uint8_t *p, size_t n,
                           struct err *e)
 {
+    if (n == 0)
+        return RC_OK;
     s->total += n;
     if (!s->begun) {
         size_t now = BOLT_META_HEAD - s->window.n;

@@ -163,6 +163,19 @@ CASE(boltdb_stream, knows_the_meta_early)
     cr_assert_eq(bolt_stream_meta(s)->high_water, db.n / 4096);
 }
 
+CASE(boltdb_stream, says_when_nothing_came)
+{
+    const struct image nothing = { 0 };
+    AT_END(findings_clear) struct findings f = { 0 };
+    struct err e = { 0 };
+    bool checked = false;
+
+    OK(stream_all(&nothing, 0, &f, &checked, &e), &e);
+    cr_assert(checked);
+    cr_assert_eq(f.errors, 1);
+    cr_assert_str_eq(f.items[0].code, "meta-bad");
+}
+
 CASE(boltdb_stream, says_when_it_ends_early)
 {
     OWNED_IMAGE db = golden_load("etcd-3.5");
