@@ -397,6 +397,79 @@ CASE(file, a_write_lost_between_slices_is_not_forgotten)
     }
 }
 
+static uint64_t pushed_to, waited_to, dropped_to;
+
+static int watching_sync_file_range(int fd, off_t at, off_t n, unsigned flags)
+{
+    if ((flags & SYNC_FILE_RANGE_WAIT_AFTER) != 0)
+        waited_to = (uint64_t)(at + n);
+    else
+        pushed_to = (uint64_t)(at + n);
+    return kernel.sync_file_range(fd, at, n, flags);
+}
+
+static int watching_fadvise(int fd, off_t at, off_t n, int advice)
+{
+    if (advice == POSIX_FADV_DONTNEED && (uint64_t)(at + n) <= waited_to)
+        dropped_to = (uint64_t)(at + n);
+    return kernel.fadvise(fd, at, n, advice);
+}
+
+CASE(file, buffered_never_more_than_two_slices_are_dirty)
+{
+    const uint64_t slice = 8 * MIB;
+    OWNED_FD int fd = scratch();
+    OWNED(sink) chain = NULL;
+    struct err e = { 0 };
+
+    kernel = os;
+    os.sync_file_range = watching_sync_file_range;
+    os.fadvise = watching_fadvise;
+    OK(file_sink_new(fd, "f", &(struct file_sink_options){ .buffered = true }, &chain,
+                     &e),
+       &e);
+    for (uint64_t at = MIB; at <= 40 * MIB; at += MIB) {
+        OK(sink_write(chain, data, MIB, &e), &e);
+        cr_assert_eq(pushed_to, at / slice * slice, "%zu MiB", (size_t)at / MIB);
+        cr_assert_eq(waited_to, at < 2 * slice ? 0 : pushed_to - slice);
+        cr_assert_eq(dropped_to, waited_to, "clean pages leave the cache");
+    }
+    OK(sink_finish(chain, &e), &e);
+}
+
+static int interruptions;
+
+static ssize_t interrupted_pwrite(int fd, const void *p, size_t n, off_t at)
+{
+    errno = EINTR;
+    return interruptions++ % 2 == 0 ? -1 : kernel.pwrite(fd, p, n, at);
+}
+
+static int failing_ftruncate(int fd, off_t size)
+{
+    (void)fd;
+    (void)size;
+    errno = EIO;
+    return -1;
+}
+
+CASE(file, interruptions_are_ridden_out_and_a_failed_truncation_is_not)
+{
+    OWNED_FD int fd = scratch();
+    const struct file_sink_options o = { .expected_size = BIG + 1 };
+    struct err e = { 0 };
+
+    kernel = os;
+    fill_pattern(data, sizeof data);
+    os.pwrite = interrupted_pwrite;
+    OK(store(fd, BIG, 65536, NULL, &e), &e);
+    cr_assert(holds(fd, BIG));
+    os.ftruncate = failing_ftruncate;
+    cr_assert_eq(store(fd, BIG, 65536, &o, &e), RC_STORAGE);
+    cr_assert_str_eq(e.why,
+                     "cannot give back the room after 'backup.db': Input/output error");
+}
+
 static unsigned syncs;
 
 static int counting_fsync(int fd)

@@ -1,0 +1,164 @@
+#include "filter/readback.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "codec/crc32c.h"
+#include "tests/lib/case.h"
+#include "tests/lib/tmpdir.h"
+#include "tests/unit/filter/collect.h"
+#include "util/os.h"
+
+enum { SIZE = 5000 };
+
+static uint8_t data[SIZE];
+static struct os_calls kernel;
+
+static int stored(void)
+{
+    int fd = open(path_in(tmpdir_new(), "f"), O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+
+    fill_pattern(data, sizeof data);
+    cr_assert_eq(pwrite(fd, data, sizeof data, 0), SIZE);
+    kernel = os;
+    return fd;
+}
+
+/* Does the file hold n bytes whose checksum is that of data[n]? */
+static enum rc prove(int fd, size_t n, struct err *e)
+{
+    OWNED(readback) r = NULL;
+
+    TRY(readback_new(fd, "x.db", &r, e));
+    TRY(readback_add(r, n, crc32c_update(0, data, n < SIZE ? n : SIZE), e));
+    return readback_finish(r, e);
+}
+
+CASE(readback, agrees_with_what_is_there)
+{
+    OWNED_FD int fd = stored();
+    struct err e = { 0 };
+
+    OK(prove(fd, SIZE, &e), &e);
+    OK(prove(fd, 1, &e), &e);
+    data[SIZE - 1] ^= 1;
+    cr_assert_eq(prove(fd, SIZE, &e), RC_CORRUPT);
+    cr_assert_str_eq(e.why, "the disk returned other bytes than were written: 'x.db', "
+                            "5000 bytes at offset 0");
+}
+
+CASE(readback, a_file_that_ends_early_is_corrupt)
+{
+    OWNED_FD int fd = stored();
+    struct err e = { 0 };
+
+    cr_assert_eq(prove(fd, SIZE + 1, &e), RC_CORRUPT);
+    cr_assert_str_eq(e.why, "the stored 'x.db' ends at offset 5000");
+}
+
+CASE(readback, its_failure_is_what_the_next_block_hears)
+{
+    OWNED_FD int fd = stored();
+    OWNED(readback) r = NULL;
+    struct err e = { 0 };
+    enum rc rc = RC_OK;
+
+    OK(readback_new(fd, "x.db", &r, &e), &e);
+    for (int i = 0; rc == RC_OK && i < 1000; i++)
+        rc = readback_add(r, READBACK_BLOCK, 1, &e);
+    cr_assert_eq(rc, RC_CORRUPT, "the ring is shorter than a thousand");
+    cr_assert_str_eq(e.why, "the stored 'x.db' ends at offset 5000");
+    cr_assert_eq(readback_finish(r, &e), RC_CORRUPT);
+}
+
+/* ---- disks and kernels that fail ------------------------------------------------------
+ */
+
+static int interruptions;
+
+static ssize_t interrupted_pread(int fd, void *p, size_t n, off_t at)
+{
+    errno = EINTR;
+    return interruptions++ < 2 ? -1 : kernel.pread(fd, p, n, at);
+}
+
+static ssize_t einval_pread(int fd, void *p, size_t n, off_t at)
+{
+    (void)fd;
+    (void)p;
+    (void)n;
+    (void)at;
+    errno = EINVAL;
+    return -1;
+}
+
+static int no_direct_openat(int dir, const char *path, int flags, mode_t mode)
+{
+    errno = EINVAL;
+    return (flags & O_DIRECT) != 0 ? -1 : kernel.openat(dir, path, flags, mode);
+}
+
+static int no_openat(int dir, const char *path, int flags, mode_t mode)
+{
+    (void)dir;
+    (void)path;
+    (void)flags;
+    (void)mode;
+    errno = EMFILE;
+    return -1;
+}
+
+static int lost_write(int fd, off_t at, off_t n, unsigned flags)
+{
+    (void)fd;
+    (void)at;
+    (void)n;
+    (void)flags;
+    errno = EIO;
+    return -1;
+}
+
+static unsigned dropped;
+
+static int counting_fadvise(int fd, off_t at, off_t n, int advice)
+{
+    dropped += advice == POSIX_FADV_DONTNEED;
+    return kernel.fadvise(fd, at, n, advice);
+}
+
+CASE(readback, interruptions_are_ridden_out_and_refusals_are_not)
+{
+    OWNED_FD int fd = stored();
+    struct err e = { 0 };
+
+    os.pread = interrupted_pread;
+    OK(prove(fd, SIZE, &e), &e);
+    os.pread = einval_pread;
+    cr_assert_eq(prove(fd, SIZE, &e), RC_STORAGE);
+    cr_assert_str_eq(e.why, "cannot read back 'x.db' at offset 0: Invalid argument");
+}
+
+CASE(readback, without_direct_reads_the_cache_is_emptied_first)
+{
+    OWNED_FD int fd = stored();
+    struct err e = { 0 };
+
+    os.openat = no_direct_openat;
+    os.fadvise = counting_fadvise;
+    OK(prove(fd, SIZE, &e), &e);
+    cr_assert_eq(dropped, 1);
+    os.sync_file_range = lost_write;
+    cr_assert_eq(prove(fd, SIZE, &e), RC_STORAGE);
+    cr_assert_str_eq(e.why, "cannot write out 'x.db' at offset 0: Input/output error");
+}
+
+CASE(readback, a_file_that_cannot_be_opened_again_is_an_error)
+{
+    OWNED_FD int fd = stored();
+    struct err e = { 0 };
+
+    os.openat = no_openat;
+    cr_assert_eq(prove(fd, SIZE, &e), RC_STORAGE);
+    cr_assert_str_eq(e.what, "opening 'x.db' to read it back");
+}
