@@ -90,8 +90,9 @@ unit: $(UNITS:%=unit-%)           ## unit tests in the current MODE
 
 # Flow tests run the built program against real servers; they need scripts/peers.
 FLOWS := $(patsubst tests/flow/test_%.c,%,$(wildcard tests/flow/test_*.c))
+FLOWLIB := $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(wildcard tests/flow/test_*.c),$(wildcard tests/flow/*.c)))
 define flow
-$$(BUILD)/tests/flow/$(1): $$(BUILD)/tests/flow/test_$(1).o $$(TESTLIB) $$(call archives,cli $$(uses.cli))
+$$(BUILD)/tests/flow/$(1): $$(BUILD)/tests/flow/test_$(1).o $$(FLOWLIB) $$(TESTLIB) $$(call archives,cli $$(uses.cli))
 	@echo "  LD    $$@"
 	@$$(CC) $$(LDFLAGS) $$^ $$(LDLIBS) -lcriterion -lnghttp2 -o $$@
 flow-$(1): $$(BUILD)/tests/flow/$(1) $$(BUILD)/holdfast

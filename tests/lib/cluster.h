@@ -31,6 +31,7 @@ const char *cluster_tool(const struct cluster_backend *b, const char *tool);
 struct cluster_member {
     char name[16];
     int client_port, peer_port;
+    int metrics_port; /* plain HTTP whatever the client port speaks */
     char data_dir[512], log[512];
     pid_t pid; /* 0: not running */
 };
@@ -47,7 +48,8 @@ struct cluster {
     struct cluster_options options;
     unsigned count;
     struct cluster_member members[CLUSTER_MAX];
-    const char *dir; /* scratch */
+    const char *dir;  /* scratch */
+    const char *user; /* "name:password" for etcdctl, when authentication is on */
 };
 
 /* Names, ports and directories, nothing started: for restored data dirs. */
@@ -61,6 +63,9 @@ void cluster_start(struct cluster *c, const struct cluster_backend *b,
 /* Start (again) one member on its data dir; flags as at first boot, which etcd ignores
  * when the directory has a WAL. */
 void cluster_boot(struct cluster *c, unsigned i);
+/* The first n members, all at once, and waits until each serves: for restored data dirs.
+ */
+void cluster_boot_first(struct cluster *c, unsigned n);
 /* As a member that joins: `initial_cluster` names all, state "existing". */
 void cluster_boot_joining(struct cluster *c, unsigned i, const char *initial_cluster);
 void cluster_kill(struct cluster *c, unsigned i, int signal);
@@ -71,7 +76,8 @@ static inline void cluster_end(struct cluster *c)
 }
 #define CLUSTER [[gnu::cleanup(cluster_end)]] struct cluster
 
-/* Waits until member i answers a linearizable read. Fails the test after 60 s. */
+/* Waits until member i answers a linearizable read. Fails the test after 60 s, and at
+ * once when the server has ended. */
 void cluster_wait(struct cluster *c, unsigned i);
 
 /* "m0=http://127.0.0.1:2380,m1=..." of the first n members. */

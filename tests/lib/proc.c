@@ -112,6 +112,43 @@ void proc_clear(struct proc *p)
     *p = (struct proc){ 0 };
 }
 
+enum { STARTED_MAX = 64 };
+
+static pid_t started[STARTED_MAX]; /* 0: a free place */
+static pid_t started_by;
+
+static void stop_all(void)
+{
+    if (getpid() != started_by)
+        return;
+    for (int i = 0; i < STARTED_MAX; i++)
+        proc_stop(started[i], SIGKILL);
+}
+
+/* Registered when the first server starts: after its scratch directory was made, so that
+ * atexit stops the server before that is removed. */
+static void remember(pid_t pid)
+{
+    int i = 0;
+
+    if (started_by != getpid()) {
+        memset(started, 0, sizeof started);
+        started_by = getpid();
+        atexit(stop_all);
+    }
+    while (i < STARTED_MAX && started[i] != 0)
+        i++;
+    cr_assert(i < STARTED_MAX, "too many processes in one test");
+    started[i] = pid;
+}
+
+static void forget(pid_t pid)
+{
+    for (int i = 0; i < STARTED_MAX; i++)
+        if (started[i] == pid)
+            started[i] = 0;
+}
+
 pid_t proc_start(const char *log, const char *const argv[])
 {
     pid_t pid = fork();
@@ -125,7 +162,16 @@ pid_t proc_start(const char *log, const char *const argv[])
         redirect(log, O_WRONLY | O_CREAT | O_APPEND, 2);
         exec_with(NULL, argv);
     }
+    remember(pid);
     return pid;
+}
+
+bool proc_runs(pid_t pid)
+{
+    siginfo_t seen = { 0 };
+
+    return pid > 0 && waitid(P_PID, (id_t)pid, &seen, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+           seen.si_pid == 0;
 }
 
 int proc_stop(pid_t pid, int signal)
@@ -136,12 +182,11 @@ int proc_stop(pid_t pid, int signal)
         return 0;
     kill(pid, SIGCONT);
     kill(pid, signal);
-    for (int i = 0; i < 200 && waitpid(pid, &raw, WNOHANG) == 0; i++)
-        clock_sleep_ms(50);
-    if (kill(pid, 0) == 0) {
-        kill(pid, SIGKILL);
-        waitpid(pid, &raw, 0);
-    }
+    for (int i = 0; i < 1000 && proc_runs(pid); i++)
+        clock_sleep_ms(10);
+    kill(pid, SIGKILL); /* not reaped yet, so the id is still its own */
+    waitpid(pid, &raw, 0);
+    forget(pid);
     return status_of(raw);
 }
 
@@ -150,10 +195,12 @@ int free_port(void)
     struct sockaddr_in a = { .sin_family = AF_INET,
                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     socklen_t n = sizeof a;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int on = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
+    /* Bound and never listening: a server, which also sets SO_REUSEADDR, can listen on
+     * the port, and the kernel gives it to nobody who asks for any port. */
+    cr_assert(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0);
     cr_assert(bind(fd, (struct sockaddr *)&a, n) == 0);
     cr_assert(getsockname(fd, (struct sockaddr *)&a, &n) == 0);
-    close(fd);
     return ntohs(a.sin_port);
 }

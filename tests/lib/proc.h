@@ -38,13 +38,18 @@ static inline void proc_end(struct proc *p)
 #define HOLDFAST(p, ...) RUN(p, HOLDFAST_BIN, __VA_ARGS__)
 
 /* Start in the background in its own process group, output appended to the file `log`.
- * Dies with the test process. */
+ * Dies with the test process, and before its scratch directories are removed. */
 pid_t proc_start(const char *log, const char *const argv[]);
 
-/* SIGTERM (or SIGKILL) and reap; safe on 0. Returns the exit status as above. */
+/* Still running? One that has ended stays to be reaped by proc_stop. */
+bool proc_runs(pid_t pid);
+
+/* SIGTERM (or SIGKILL) and reap, with SIGKILL after 10 s; safe on 0. Returns the exit
+ * status as above. */
 int proc_stop(pid_t pid, int signal);
 
-/* A TCP port on 127.0.0.1 that nobody listens on, not handed out twice. */
+/* A TCP port on 127.0.0.1 that nobody listens on. It stays reserved for this process and
+ * the servers it starts, so that tests that run at the same time cannot take it. */
 int free_port(void);
 
 #endif
