@@ -190,7 +190,7 @@ static enum rc add_leaf(struct facts *f, const struct bolt_page *page, struct re
     if (!packable(first) || !packable(last) || page->buckets > 0)
         return add_raw_leaf(f, page, first, last, r, e);
     r->form = FORM_PACKED;
-    TRY(add(f, page->id, r, 2 * PACKED_KEY, &to, e));
+    TRY(add(f, page->id, r, (size_t)2 * PACKED_KEY, &to, e));
     pack(first, to);
     pack(last, to + PACKED_KEY);
     return RC_OK;

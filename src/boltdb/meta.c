@@ -49,7 +49,7 @@ static struct bytes from(struct bytes head, size_t at)
  * names the distance it was found at tells the page size. */
 static enum rc search_second(struct bytes head, struct bolt_meta *out, struct err *e)
 {
-    struct bolt_meta m;
+    struct bolt_meta m = { 0 };
 
     for (uint32_t at = BOLT_PAGE_SIZE_MIN; at <= BOLT_PAGE_SIZE_MAX; at *= 2)
         if (bolt_meta_read(from(head, at), &m, e) == RC_OK && m.page_size == at) {
@@ -62,7 +62,7 @@ static enum rc search_second(struct bytes head, struct bolt_meta *out, struct er
 static enum rc read_second(struct bytes head, const struct bolt_meta *first,
                            struct bolt_meta *out, struct err *e)
 {
-    struct bolt_meta m;
+    struct bolt_meta m = { 0 };
 
     if (first == NULL)
         return search_second(head, out, e);

@@ -61,7 +61,7 @@ enum rc bolt_stream_new(const struct bolt_stream_visitor *v, size_t memory_max,
         s->visitor = *v;
     s->memory_max = memory_max;
     s->window.cap_max = s->freelist.cap_max =
-        2 * (size_t)BOLT_STREAM_EXTENT_MAX + 2 * BOLT_META_HEAD + 2 * STEP;
+        2 * (size_t)BOLT_STREAM_EXTENT_MAX + 2 * BOLT_META_HEAD + 2 * (size_t)STEP;
     *out = GIVE(s);
     return RC_OK;
 }

@@ -35,7 +35,7 @@ static enum rc report(struct tree *t, enum finding_severity severity, const char
     va_list ap;
 
     n = snprintf(text, sizeof text, "page %llu (offset %llu) ", (unsigned long long)page,
-                 (unsigned long long)(page * t->meta->page_size));
+                 (unsigned long long)page * t->meta->page_size);
     va_start(ap, fmt);
     vsnprintf(text + n, sizeof text - (size_t)n, fmt, ap);
     va_end(ap);

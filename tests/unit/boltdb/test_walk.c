@@ -2,6 +2,7 @@
 
 #include "tests/lib/case.h"
 #include "tests/lib/fault.h"
+#include "tests/unit/boltdb/both.h"
 #include "tests/unit/boltdb/forge.h"
 #include "tests/unit/boltdb/golden.h"
 #include "util/stop.h"
@@ -85,4 +86,27 @@ CASE(boltdb_walk, names_every_forgery)
                   "%s: want %s at page %lld, got\n%s", forgery->name, forgery->code,
                   (long long)page, seen);
     }
+}
+
+/* bbolt's own compaction keeps a freelist; etcd opens such files as well. */
+CASE(boltdb_walk, checks_the_freelist_that_bbolt_wrote)
+{
+    OWNED_IMAGE db = golden_load("bolt");
+    AT_END(findings_clear) struct findings f = { 0 };
+    uint64_t freelist = le64(forge_page(&db, 0) + 48);
+    struct totals t = { 0 };
+    struct bolt_walk_result r = image_walk(db.p, db.n, &f, &t);
+    uint8_t *p = forge_page(&db, freelist);
+
+    cr_assert_eq(f.errors + f.warnings, 0);
+    cr_assert_eq(t.crc, golden_number("etcd-3.5", "snapstatus.json", "hash"));
+    cr_assert_eq(r.free_pages, le16(p + 10));
+    cr_assert(!both_agree(db.p, db.n, 7000, "bbolt compact", 0));
+
+    put_le64(p, freelist - 1);
+    cr_assert(both_agree(db.p, db.n, 7000, "bbolt compact, wrong freelist id", 0));
+    put_le64(p, freelist);
+    put_le16(p + 10, 0);
+    image_walk(db.p, db.n, &f, &t);
+    cr_assert(findings_has(&f, "page-leaked", freelist));
 }
