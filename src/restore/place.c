@@ -225,8 +225,9 @@ enum rc restore_place_open(const char *data_dir, const char *wal_dir,
     TRY(copy_path(data_dir, &p->data_dir, e));
     if (wal_dir != NULL)
         TRY(copy_path(wal_dir, &p->wal_dir, e));
-    TRY(check_wal_dir(p, e));
+    /* In this order: once there is data, its log is never taken for a leftover. */
     TRY(make_data_temp(p, e));
+    TRY(check_wal_dir(p, e));
     TRY(make_tree(p, e));
     *out = GIVE(p);
     return RC_OK;
@@ -247,6 +248,13 @@ const char *restore_place_scratch(const struct restore_place *p)
     return p->scratch;
 }
 
+static const char *last_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash == NULL ? path : slash + 1;
+}
+
 static enum rc sync_path(const char *path, struct err *e)
 {
     OWNED_FD int fd = -1;
@@ -255,17 +263,44 @@ static enum rc sync_path(const char *path, struct err *e)
     return os_sync_dir(fd, path, e);
 }
 
-static enum rc appear(int from_dir, const char *from, int to_dir, const char *to,
-                      const char *path, struct err *e)
+/* From a temporary name to a final one. */
+struct move {
+    int from_dir, to_dir;
+    const char *from, *to;
+    const char *path; /* the final one, for messages */
+};
+
+/* Where NOREPLACE is not known (NFS), a plain rename does: of a directory it replaces
+ * nothing but an empty one. */
+static int move_once(const struct move *m)
 {
-    if (os.renameat2(from_dir, from, to_dir, to, RENAME_NOREPLACE) == 0)
-        return os_sync_dir(to_dir, path, e);
-    if (errno == EEXIST || errno == ENOTEMPTY)
+    int r = os.renameat2(m->from_dir, m->from, m->to_dir, m->to, RENAME_NOREPLACE);
+
+    if (r < 0 && (errno == EINVAL || errno == ENOSYS))
+        r = os.renameat2(m->from_dir, m->from, m->to_dir, m->to, 0);
+    return r;
+}
+
+/* A name that is not durable is taken back, to go with the rest. *stands: it could not be
+ * taken back. */
+static enum rc appear(const struct move *m, bool *stands, struct err *e)
+{
+    const struct move back = { m->to_dir, m->from_dir, m->to, m->from, m->path };
+
+    if (move_once(m) == 0) {
+        if (os_sync_dir(m->to_dir, m->path, e) == RC_OK)
+            return RC_OK;
+        *stands = move_once(&back) < 0;
+        if (*stands)
+            log_warn("'%s' is whole, but may be gone after a power failure", m->path);
+        return e->code;
+    }
+    if (errno == EEXIST || errno == ENOTEMPTY || errno == ENOTDIR)
         return err_set(e, RC_REFUSED,
                        "'%s' appeared while the restore was at work" HINT
                        "look what made it, then restore to another directory",
-                       path);
-    return err_sys(e, RC_STORAGE, "cannot give '%s' its name", path);
+                       m->path);
+    return err_sys(e, RC_STORAGE, "cannot give '%s' its name", m->path);
 }
 
 static enum rc mark(const char *dir, struct err *e)
@@ -282,63 +317,71 @@ static enum rc mark(const char *dir, struct err *e)
  * restore; an empty directory in its place is removed first. */
 static enum rc publish_wal(struct restore_place *p, struct err *e)
 {
-    const char *slash = strrchr(p->wal_dir, '/');
-    const char *base = slash == NULL ? p->wal_dir : slash + 1;
+    const char *base = last_of(p->wal_dir);
+    const struct move m = { p->wal_temp.home, p->wal_temp.home, p->wal_temp.name, base,
+                            p->wal_dir };
+    bool stands = false; /* no harm: it is marked, so the next restore sweeps it */
 
     TRY(mark(p->wal, e));
     TRY(sync_path(p->wal, e));
     if (os.unlinkat(p->wal_temp.home, base, AT_REMOVEDIR) < 0 && errno != ENOENT)
         return err_sys(e, RC_REFUSED, "cannot replace the WAL directory '%s'",
                        p->wal_dir);
-    return appear(p->wal_temp.home, p->wal_temp.name, p->wal_temp.home, base, p->wal_dir,
-                  e);
+    return appear(&m, &stands, e);
 }
 
-static enum rc unmark_wal(const struct restore_place *p, struct err *e)
+/* All is in place by now, and etcd does not mind the mark. */
+static void unmark_wal(const struct restore_place *p)
 {
     OWNED_FD int fd = -1;
+    struct err e = { 0 };
+    enum rc rc = os_open(AT_FDCWD, p->wal_dir, O_RDONLY | O_DIRECTORY, 0, &fd, &e);
 
-    TRY(os_open(AT_FDCWD, p->wal_dir, O_RDONLY | O_DIRECTORY, 0, &fd, e));
-    if (os.unlinkat(fd, unfinished, 0) < 0)
-        return err_sys(e, RC_STORAGE, "cannot finish the WAL directory '%s'", p->wal_dir);
-    return os_sync_dir(fd, p->wal_dir, e);
+    if (rc == RC_OK && os.unlinkat(fd, unfinished, 0) < 0)
+        rc = err_sys(&e, RC_STORAGE, "cannot remove '%s'", unfinished);
+    if (rc == RC_OK)
+        rc = os_sync_dir(fd, p->wal_dir, &e);
+    if (rc != RC_OK)
+        log_warn("'%s' stays in the WAL directory: %s", unfinished, e.why);
 }
 
-static enum rc publish_data(struct restore_place *p, struct err *e)
+static enum rc publish_data(struct restore_place *p, bool *stands, struct err *e)
 {
-    const char *base = strrchr(p->data_dir, '/');
+    const struct move inside = { p->data.lock, p->data.home, "member", "member",
+                                 p->data_dir };
+    const struct move beside = { p->data.home, p->data.home, p->data.name,
+                                 last_of(p->data_dir), p->data_dir };
 
     TRY(sync_path(p->snap, e));
     if (p->wal_dir == NULL)
         TRY(sync_path(p->wal, e));
     TRY(sync_path(p->member, e));
     TRY(sync_path(p->data.path, e));
-    if (p->inside)
-        return appear(p->data.lock, "member", p->data.home, "member", p->data_dir, e);
-    return appear(p->data.home, p->data.name, p->data.home,
-                  base == NULL ? p->data_dir : base + 1, p->data_dir, e);
+    return appear(p->inside ? &inside : &beside, stands, e);
+}
+
+static enum rc publish_both(struct restore_place *p, struct err *e)
+{
+    struct err ignored;
+    bool stands = false;
+
+    TRY(publish_wal(p, e));
+    if (publish_data(p, &stands, e) == RC_OK) {
+        unmark_wal(p);
+        return RC_OK;
+    }
+    /* A database without its log would start, and lose every write. */
+    if (!stands && os_remove_tree(AT_FDCWD, p->wal_dir, &ignored) != RC_OK)
+        log_warn("'%s' is left behind: %s", p->wal_dir, ignored.why);
+    return e->code;
 }
 
 enum rc restore_place_publish(struct restore_place *p, struct err *e)
 {
-    bool wal_out = false;
-    enum rc rc;
+    bool stands = false;
 
     TRY(os_remove_tree(AT_FDCWD, p->scratch, e));
-    if (p->wal_dir != NULL) {
-        TRY(publish_wal(p, e));
-        wal_out = true;
-    }
-    rc = publish_data(p, e);
-    if (rc != RC_OK && wal_out) {
-        struct err ignored;
-
-        if (os_remove_tree(AT_FDCWD, p->wal_dir, &ignored) != RC_OK)
-            log_warn("'%s' is left behind: %s", p->wal_dir, ignored.why);
-        return rc;
-    }
-    TRY(rc);
-    return wal_out ? unmark_wal(p, e) : RC_OK;
+    return p->wal_dir != NULL ? publish_both(p, e) : publish_data(p, &stands, e);
 }
 
 void restore_place_free(struct restore_place *p)
