@@ -21,6 +21,7 @@ void stop_install(void)
     sigaction(SIGHUP, &sa, NULL);
     sa.sa_handler = SIG_IGN;
     sigaction(SIGPIPE, &sa, NULL);
+    sigaction(SIGXFSZ, &sa, NULL); /* write() says EFBIG then, and we clean up */
 }
 
 bool stop_wanted(void)

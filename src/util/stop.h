@@ -7,7 +7,8 @@
 
 #include "util/err.h"
 
-void stop_install(void); /* handlers for SIGINT, SIGTERM, SIGHUP; SIGPIPE ignored */
+/* Handlers for SIGINT, SIGTERM, SIGHUP; SIGPIPE and SIGXFSZ are ignored. */
+void stop_install(void);
 bool stop_wanted(void);
 void stop_request(void); /* what the handlers do; tests call it */
 void stop_reset(void);
