@@ -228,12 +228,26 @@ static bool is_emptied(int bucket)
            bucket == MVCC_MEMBERS_REMOVED;
 }
 
-static bool is_dropped(const struct restore_rewriter *r, struct bytes key)
+/* 3.6 and later panic when they are older than the version that the cluster had agreed
+ * on; without one the new members agree anew. */
+static bool is_too_new(const struct restore_rewriter *r, struct bytes version)
+{
+    struct mvcc_version v;
+    struct err ignored;
+
+    return r->plan.target.minor != 0 &&
+           (mvcc_version_read(version, &v, &ignored) != RC_OK ||
+            v.minor > r->plan.target.minor);
+}
+
+static bool is_dropped(const struct restore_rewriter *r, struct bytes key,
+                       struct bytes value)
 {
     if (is_emptied(r->bucket))
         return true;
     if (r->bucket == MVCC_CLUSTER)
-        return bytes_is(key, MVCC_DOWNGRADE);
+        return bytes_is(key, MVCC_DOWNGRADE) ||
+               (bytes_is(key, MVCC_CLUSTER_VERSION) && is_too_new(r, value));
     if (r->bucket != MVCC_META)
         return false;
     /* 3.6 and later derive it again from the presence of `term`, and migrate. */
@@ -250,7 +264,7 @@ static void count_dropped(struct restore_rewriter *r, struct bytes key,
 
     r->dropped.alarms += r->bucket == MVCC_ALARM;
     r->dropped.members += r->bucket == MVCC_MEMBERS;
-    r->dropped.downgrade |= r->bucket == MVCC_CLUSTER;
+    r->dropped.downgrade |= r->bucket == MVCC_CLUSTER && bytes_is(key, MVCC_DOWNGRADE);
     if (r->bucket == MVCC_MEMBERS && mvcc_member_read(key, value, &m, &ignored) == RC_OK)
         r->dropped.learners += m.learner;
 }
@@ -278,7 +292,7 @@ enum rc restore_rewriter_pair(struct restore_rewriter *r, struct bytes key,
 {
     bool replaced = false;
 
-    if (is_dropped(r, key)) {
+    if (is_dropped(r, key, value)) {
         count_dropped(r, key, value);
         return RC_OK;
     }

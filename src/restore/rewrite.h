@@ -6,7 +6,8 @@
  *   members_removed    emptied
  *   alarm              emptied (a NOSPACE of the old cluster would make the new one
  *                      read-only)
- *   cluster            `downgrade` dropped (3.5 may refuse to start on it)
+ *   cluster            `downgrade` dropped (3.5 may refuse to start on it), and a
+ *                      clusterVersion above the target version
  *   meta               consistent_index = index, term = 1, confState = the new members,
  *                      with mark_compacted scheduledCompactRev; storageVersion, term and
  *                      confState fitted to the target version

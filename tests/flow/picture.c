@@ -83,7 +83,8 @@ static void say_role(struct picture *p, struct wire_client *c, const char *role)
     char key[128], end[128];
 
     say(p, "role %s:", role);
-    OK(wire_role_get(c, role, &grants, &e), &e);
+    if (strcmp(role, "root") != 0) /* 3.6 shows what it may do without a grant */
+        OK(wire_role_get(c, role, &grants, &e), &e);
     for (size_t i = 0; i < grants.count; i++) {
         str_printable(key, sizeof key, grants.items[i].key);
         str_printable(end, sizeof end, grants.items[i].end);

@@ -300,7 +300,7 @@ void cluster_wait(struct cluster *c, unsigned i)
             return;
         clock_sleep_ms(20);
     }
-    RUN(tail, "tail", "-n", "5", m->log);
+    RUN(tail, "grep", "-m5", "-aE", "panic|fatal|error", m->log);
     cr_assert_fail("%s member %u does not serve:\n%s", c->backend->name, i, tail.out);
 }
 
