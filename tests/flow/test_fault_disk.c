@@ -49,8 +49,8 @@ static const struct fault faults[] = {
     { FAULT_FSYNC, EIO, "EIO in fsync", 2 },
     { FAULT_RENAME, ENOSPC, "ENOSPC in the step that publishes", 1 },
     { FAULT_MKDIR, ENOSPC, "ENOSPC in mkdir", 0 },
-    { FAULT_READ, EIO, "EIO in read", 3 },
-    { FAULT_READ, 0, "a short read", 3 },
+    { FAULT_READ, EIO, "EIO in read", 1 },
+    { FAULT_READ, 0, "a short read", 1 },
     { FAULT_OPEN, ENOSPC, "ENOSPC in open", 3 },
     { FAULT_ALLOC, ENOMEM, "no memory", 100 },
 };
@@ -161,7 +161,7 @@ DISK(a_compressed_save_publishes_all_or_nothing)
 /* ---- restore --------------------------------------------------------------------------
  */
 
-static const char *source;
+static char source[512];
 static struct buf source_bytes;
 static const char *wal_name; /* NULL: inside the data dir */
 
@@ -217,7 +217,7 @@ static void check_restored(const char *dir, enum rc rc, const char *note)
 
 static void sweep_restore(const char *file, size_t from, size_t to)
 {
-    source = file;
+    snprintf(source, sizeof source, "%s", file);
     source_bytes = golden_file(file);
     for (size_t i = from; i < to; i++)
         sweep(&faults[i], restore, check_restored);
@@ -251,4 +251,159 @@ DISK(a_restore_with_a_log_elsewhere_appears_whole_or_not_at_all)
 {
     wal_name = "wal";
     sweep_restore(raw_source(), 0, 6);
+}
+
+/* ---- the program on a file system of its own
+ * -------------------------------------------
+ */
+
+/* A small tmpfs that only this process and its children see; false where that is not
+ * allowed. */
+static bool small_disk(const char *dir, const char *options)
+{
+    if (unshare(CLONE_NEWNS) < 0 ||
+        mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+        mount("tmpfs", dir, "tmpfs", 0, options) < 0) {
+        cr_log_warn("not tested: a tmpfs cannot be mounted here");
+        return false;
+    }
+    cr_assert_eq(chmod(dir, 0700), 0);
+    return true;
+}
+
+static void check_full(const struct proc *p, const char *dir, const char *note)
+{
+    cr_assert_eq(p->status, 6, "%s: exit %d: %s", note, p->status, p->err);
+    cr_assert_not_null(strstr(p->err, "next: "), "%s: no advice: %s", note, p->err);
+    cr_assert_str_eq(dir_listing(dir), "", "%s", note);
+}
+
+/* Inodes run out one earlier or later each time: a full disk at each new file. */
+DISK(a_restore_to_a_full_disk_exits_with_6)
+{
+    const char *dir = tmpdir_new();
+    char file[512], data[512], options[64];
+    unsigned inodes = 1;
+    int status = 6;
+
+    snprintf(file, sizeof file, "%s", raw_source());
+    snprintf(data, sizeof data, "%s/data", dir);
+    for (; status == 6; inodes++) {
+        snprintf(options, sizeof options, "size=200m,nr_inodes=%u", inodes);
+        if (!small_disk(dir, options))
+            return;
+        HOLDFAST(p, "restore", file, "--data-dir", data);
+        status = p.status;
+        if (status == 6)
+            check_full(&p, dir, options);
+        cr_assert(status == 0 || status == 6, "%s: %s", options, p.err);
+        umount2(dir, MNT_DETACH);
+    }
+    cr_assert_gt(inodes, 8, "a restore needs more than %u files", inodes);
+}
+
+static void save_to_disk_of(unsigned kib, const char *name, struct proc *p, char *left)
+{
+    const struct fake_script script = {
+        .db = snapshot.p,
+        .db_size = snapshot.n - GOLDEN_TRAILER,
+        .revision = 56,
+    };
+    const struct proc_options o = { .timeout_s = 60 };
+    const char *dir = tmpdir_new();
+    char options[64];
+    FAKE f = fake_start(&script);
+
+    snprintf(options, sizeof options, "size=%uk", kib);
+    if (!small_disk(dir, options))
+        return;
+    proc_run(p, &o,
+             (const char *const[]){ HOLDFAST_BIN, "snapshot", "save", path_in(dir, name),
+                                    "--endpoints", fake_endpoint(f), NULL });
+    snprintf(left, 64, "%s", dir_listing(dir));
+    umount2(dir, MNT_DETACH);
+}
+
+/* 64 MiB of it are to stay free, which a file of known size (464 KiB) must respect at
+ * once; one that is compressed notices it as it grows, and these grow little. */
+DISK(a_save_to_a_full_disk_exits_with_6)
+{
+    static const struct {
+        unsigned kib;
+        const char *name;
+        int status;
+    } disks[] = {
+        { 64, "x.db", 6 },          { 1000, "x.db", 6 },
+        { 65536, "x.db", 6 },       { 65536 + 400, "x.db", 6 },
+        { 65536 + 500, "x.db", 0 }, { 16, "x.db.zst", 6 },
+        { 64, "x.db.zst", 6 },      { 65536 + 500, "x.db.zst", 0 },
+    };
+
+    for (size_t i = 0; i < sizeof disks / sizeof disks[0]; i++) {
+        AT_END(proc_end) struct proc p = { 0 };
+        char left[64];
+
+        save_to_disk_of(disks[i].kib, disks[i].name, &p, left);
+        if (p.out == NULL)
+            return;
+        cr_assert_eq(p.status, disks[i].status, "%s to %u KiB: exit %d: %s",
+                     disks[i].name, disks[i].kib, p.status, p.err);
+        cr_assert_str_eq(left, p.status == 0 ? disks[i].name : "", "%s to %u KiB",
+                         disks[i].name, disks[i].kib);
+    }
+}
+
+DISK(a_file_size_limit_is_an_error_and_no_signal)
+{
+    const char *dir = tmpdir_new();
+    char file[512];
+
+    snprintf(file, sizeof file, "%s", raw_source());
+    for (unsigned limit = 0; limit <= 1000000; limit = limit * 4 + 4000) {
+        char option[64];
+
+        snprintf(option, sizeof option, "--fsize=%u", limit);
+        RUN(p, "prlimit", option, HOLDFAST_BIN, "restore", file, "--data-dir",
+            path_in(dir, "data"));
+        check_full(&p, dir, option);
+    }
+}
+
+/* The kernel itself says no, once, at the n-th call of each kind in any thread. */
+static void inject(const char *call, const char *error, const char *file)
+{
+    static const char *const env[] = { "ASAN_OPTIONS=detect_leaks=0", NULL };
+    const struct proc_options o = { .env = env, .timeout_s = 60 };
+    const char *dir = tmpdir_new();
+    char trace[64], option[128];
+    unsigned failed = 0, ok = 0;
+
+    snprintf(trace, sizeof trace, "trace=%s", call);
+    for (unsigned nth = 1; ok == 0 && nth < 100; nth++) {
+        AT_END(proc_end) struct proc p = { 0 };
+
+        snprintf(option, sizeof option, "inject=%s:error=%s:when=%u", call, error, nth);
+        proc_run(&p, &o,
+                 (const char *const[]){ "strace", "-f", "-qq", "-o", "/dev/null", "-e",
+                                        trace, "-e", option, HOLDFAST_BIN, "restore",
+                                        file, "--data-dir", path_in(dir, "data"), NULL });
+        ok += p.status == 0;
+        failed += p.status == 6;
+        cr_assert(p.status == 0 || p.status == 6, "%s: exit %d: %s", option, p.status,
+                  p.err);
+        cr_assert_str_eq(dir_listing(dir), p.status == 0 ? "data" : "", "%s: %s", option,
+                         p.err);
+    }
+    cr_assert(ok == 1 && failed > 0, "%s: %u failed, %u did not", option, failed, ok);
+}
+
+DISK(a_restore_meets_kernel_errors_with_exit_6)
+{
+    char file[512];
+
+    snprintf(file, sizeof file, "%s", raw_source());
+    inject("fsync", "EIO", file);
+    inject("pwrite64", "ENOSPC", file);
+    inject("mkdirat", "EDQUOT", file);
+    inject("renameat2", "ENOSPC", file);
 }
