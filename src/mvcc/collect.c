@@ -429,6 +429,6 @@ enum rc mvcc_collect_finish(struct mvcc_collect *c, struct err *e)
     }
     if (c->facts->auth_enabled)
         TRY(tell(c, FINDING_NOTE, "auth-enabled", FINDING_NO_PAGE, e,
-                 "authentication is on, with %zu users", c->facts->user_count));
+                 "authentication is on, users: %zu", c->facts->user_count));
     return RC_OK;
 }

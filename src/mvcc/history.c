@@ -136,10 +136,9 @@ static uint32_t hash_end(struct mvcc_history *h)
     struct mvcc_chain all = { .crc = crc32c_update(0, "key", 3) };
     bool everything = h->keep_keys == 0; /* etcd filters only with a set to filter by */
 
-    for (size_t i = 0; i < h->keys.capacity; i++)
-        if (h->keys.slots[i].kept != MVCC_KEY_NOT_KEPT &&
-            mvcc_key_is(&h->keys.slots[i], MVCC_KEY_KEEP))
-            h->kept[h->keys.slots[i].kept].counted = true;
+    for (size_t i = 0; i < h->keys.count; i++)
+        if (h->keys.items[i].kept != MVCC_KEY_NOT_KEPT)
+            h->kept[h->keys.items[i].kept].counted = true;
     for (size_t i = 0; i < h->kept_count; i++)
         if (everything || h->kept[i].counted)
             mvcc_chain_add(&all, &h->powers, h->kept[i].crc, h->kept[i].length);
@@ -168,9 +167,10 @@ static void take(struct mvcc_history *h, struct mvcc_key *k, const struct mvcc_r
     h->last_sub = r->sub;
 }
 
-enum rc mvcc_history_add(struct mvcc_history *h, const struct mvcc_record *r,
-                         uint64_t page, struct err *e)
+static enum rc take_oldest(struct mvcc_history *h, struct err *e)
 {
+    const struct mvcc_record *r = &h->next[h->first];
+    uint64_t page = h->next_page[h->first];
     struct mvcc_key *k;
 
     TRY(mvcc_keys_at(&h->keys, r->key, &k, e));
@@ -179,6 +179,29 @@ enum rc mvcc_history_add(struct mvcc_history *h, const struct mvcc_record *r,
     if (h->options.hash)
         TRY(hash_record(h, k, r, e));
     take(h, k, r);
+    h->first = (h->first + 1) % HISTORY_QUEUE;
+    h->queued--;
+    return RC_OK;
+}
+
+static enum rc take_all(struct mvcc_history *h, struct err *e)
+{
+    while (h->queued > 0)
+        TRY(take_oldest(h, e));
+    return RC_OK;
+}
+
+enum rc mvcc_history_add(struct mvcc_history *h, const struct mvcc_record *r,
+                         uint64_t page, struct err *e)
+{
+    size_t at;
+
+    if (h->queued == HISTORY_QUEUE)
+        TRY(take_oldest(h, e));
+    mvcc_keys_soon(&h->keys, r->key);
+    at = (h->first + h->queued++) % HISTORY_QUEUE;
+    h->next[at] = *r;
+    h->next_page[at] = page;
     return RC_OK;
 }
 
@@ -194,11 +217,14 @@ enum rc mvcc_history_pair(struct mvcc_history *h, struct bytes key, struct bytes
 {
     struct mvcc_record r;
     struct mvcc_rev rev;
-    struct err why = { 0 };
+    struct err why;
 
-    if (mvcc_rev_read(key, &rev, &why) != RC_OK)
+    if (mvcc_rev_read(key, &rev, &why) != RC_OK) {
+        TRY(take_all(h, e));
         return reject(h, RULE_REVISION_KEY, page, &why, e);
+    }
     if (mvcc_record_read(h->seed, &rev, value, &r, &why) != RC_OK) {
+        TRY(take_all(h, e));
         h->result.last_main = larger(h->result.last_main, rev.main);
         h->last_sub = rev.sub;
         return reject(h, RULE_KEY_VALUE, page, &why, e);
@@ -212,6 +238,7 @@ enum rc mvcc_history_finish(struct mvcc_history *h, const struct mvcc_lease_ids 
 {
     struct mvcc_history_result *r = &h->result;
 
+    TRY(take_all(h, e));
     /* A new store is at 1. Both marks count: the compaction may have removed the records
      * that the revision would be known by. */
     r->revision = larger(larger(r->last_main, h->compacted), 1);

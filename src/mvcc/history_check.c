@@ -200,8 +200,8 @@ static bool lease_exists(const struct mvcc_lease_ids *leases, int64_t id)
 static enum rc check_leases(struct mvcc_history *h, const struct mvcc_lease_ids *leases,
                             struct err *e)
 {
-    for (size_t i = 0; i < h->keys.capacity; i++) {
-        const struct mvcc_key *k = &h->keys.slots[i];
+    for (size_t i = 0; i < h->keys.count; i++) {
+        const struct mvcc_key *k = &h->keys.items[i];
 
         if (!mvcc_key_is(k, MVCC_KEY_ALIVE) || k->lease == 0 ||
             lease_exists(leases, k->lease))

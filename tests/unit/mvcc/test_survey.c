@@ -1,5 +1,8 @@
 #include "mvcc/survey.h"
 
+#include <stdlib.h>
+
+#include "crypto/base64.h"
 #include "tests/lib/case.h"
 #include "tests/lib/fault.h"
 #include "tests/unit/mvcc/story.h"
@@ -31,14 +34,15 @@ CASE(mvcc_survey, tells_what_etcd_told_of_its_database)
         cr_assert_eq(f.errors + f.warnings + f.notes, 0, "%s: %s", golden_names[i],
                      findings_text(&f));
         cr_assert(x.pages_complete && x.history_complete && x.hashkv_known);
-        cr_assert_eq(x.revision, number(facts, "revision"));
+        cr_assert_eq((uint64_t)x.revision, number(facts, "revision"));
         cr_assert_eq(x.live_keys, number(facts, "live_keys"));
         cr_assert_eq(x.hashkv.hash, number(facts, "hashkv"));
-        cr_assert_eq(x.hashkv.compact_revision, number(facts, "compact_revision"));
+        cr_assert_eq((uint64_t)x.hashkv.compact_revision,
+                     number(facts, "compact_revision"));
         cr_assert_eq(x.leases, json_count(json_get(facts, "leases")));
         cr_assert(x.status_hash_known);
         cr_assert_eq(x.status_hash, number(status, "hash"));
-        cr_assert_eq(x.last_main, number(status, "revision"));
+        cr_assert_eq((uint64_t)x.last_main, number(status, "revision"));
         cr_assert_eq(x.total_size, number(status, "totalSize"));
         cr_assert_eq(i < 2 ? x.records : x.indexed_keys, number(status, "totalKey"));
         if (i >= 2)
@@ -158,6 +162,76 @@ static void key_pairs(const struct bolt_file *file, struct pairs *out)
 
     OK(bolt_walk(file, &v, NULL, &walk, &e), &e);
     *out = copy.pairs;
+}
+
+/* The record of this key at this revision. */
+struct lookup {
+    struct bytes key;
+    int64_t mod;
+    struct mvcc_kv kv;
+    unsigned found;
+};
+
+static void look(void *arg, struct bytes key, struct bytes value)
+{
+    struct lookup *l = arg;
+    struct mvcc_kv kv;
+    struct mvcc_rev rev;
+    struct err e = { 0 };
+
+    OK(mvcc_rev_read(key, &rev, &e), &e);
+    OK(mvcc_kv_read(value, &kv, &e), &e);
+    if (rev.tombstone || rev.main != l->mod || !bytes_equal(kv.key, l->key))
+        return;
+    l->kv = kv;
+    l->found++;
+}
+
+/* A line of keys.tsv: key and value in base64, mod, create, version and lease, as a
+ * client got them from the server. */
+static void check_line(char *line, const struct pairs *pairs)
+{
+    static uint8_t room[2][1 << 17];
+    const char *field[6] = { NULL };
+    struct bytes raw[2];
+    struct lookup l = { 0 };
+
+    for (size_t i = 0; i < 6; i++)
+        field[i] = strsep(&line, "\t");
+    for (size_t i = 0; i < 2; i++) {
+        raw[i].p = room[i];
+        cr_assert_lt(strlen(field[i]), sizeof room[i]);
+        cr_assert(base64_decode_padded(bytes_str(field[i]), room[i], &raw[i].n));
+    }
+    l.key = raw[0];
+    l.mod = atoll(field[2]);
+    pairs_each(pairs, look, &l);
+    cr_assert_eq(l.found, 1, "%s at %s", field[0], field[2]);
+    cr_assert(bytes_equal(l.kv.value, raw[1]), "%s", field[0]);
+    cr_assert_eq(l.kv.create, atoll(field[3]));
+    cr_assert_eq(l.kv.version, atoll(field[4]));
+    cr_assert_eq(l.kv.lease, atoll(field[5]));
+}
+
+CASE(mvcc_survey, what_a_client_got_is_in_the_file)
+{
+    for (size_t i = 0; i < GOLDEN_COUNT; i++) {
+        AT_END(buf_clear) struct buf db = golden_read(golden_names[i], "snapshot.db.zst");
+        AT_END(buf_clear) struct buf keys = golden_read(golden_names[i], "keys.tsv.zst");
+        AT_END(pairs_clear) struct pairs pairs = { 0 };
+        OWNED(bolt_file) file = NULL;
+        struct err e = { 0 };
+        char *rest, *line;
+        unsigned lines = 0;
+
+        OK(image_open(BYTES(db), NULL, &file, &e), &e);
+        key_pairs(file, &pairs);
+        OK(buf_add(&keys, "", 1, &e), &e);
+        for (rest = (char *)keys.p; (line = strsep(&rest, "\n")) != NULL && *line != 0;
+             lines++)
+            check_line(line, &pairs);
+        cr_assert_eq(lines, 341);
+    }
 }
 
 CASE(mvcc_survey, hashkv_agrees_with_the_reference_at_every_revision)
