@@ -62,8 +62,9 @@ static const struct reason reasons[] = {
     { "alert", HTTP_UNTRUST, RC_AUTH, "the server ended the TLS connection", "" },
     { "wrong version number", HTTP_UNTRUST, RC_NET, "the server does not speak TLS",
       "use http:// if the cluster runs without TLS" },
-    { "key values mismatch", HTTP_UNSENT, RC_USAGE,
-      "the client key does not belong to the client certificate", "" },
+    { "unable to set private key file", HTTP_UNSENT, RC_USAGE,
+      "the client key is no usable key, or belongs to another certificate",
+      "it must be PEM, without a passphrase, and the one the certificate was made for" },
 };
 
 static const struct reason *find_reason(const char *text)
@@ -82,6 +83,11 @@ static bool has_begun(const struct transfer *t)
            us > 0;
 }
 
+static bool is_hang_up(CURLcode code)
+{
+    return code == CURLE_SEND_ERROR || code == CURLE_RECV_ERROR || code == CURLE_HTTP2;
+}
+
 /* With TLS 1.3 the server judges a client's certificate after the handshake, and its
  * verdict comes as a failure to read or write. */
 static bool is_about_tls(const struct transfer *t, CURLcode code, const char *said)
@@ -93,11 +99,9 @@ static bool is_about_tls(const struct transfer *t, CURLcode code, const char *sa
     case CURLE_SSL_CACERT_BADFILE:
     case CURLE_SSL_CIPHER:
         return true;
-    case CURLE_RECV_ERROR:
-    case CURLE_SEND_ERROR:
-        return strncmp(t->q->url, "https:", 6) == 0 && find_reason(said) != NULL;
     default:
-        return false;
+        return is_hang_up(code) && strncmp(t->q->url, "https:", 6) == 0 &&
+               find_reason(said) != NULL;
     }
 }
 
@@ -108,7 +112,10 @@ static enum rc tls_failure(struct transfer *t, CURLcode code, const char *said,
 
     if (r == NULL && code == CURLE_SSL_CONNECT_ERROR) {
         t->told.end = HTTP_UNSENT;
-        return err_set(e, RC_NET, "the TLS handshake failed: %s", said);
+        return err_set(e, RC_NET,
+                       "the TLS handshake failed: %s" HINT
+                       "use http:// if the cluster runs without TLS",
+                       said);
     }
     if (code == CURLE_SSL_CACERT_BADFILE ||
         (r == NULL && code == CURLE_SSL_CERTPROBLEM)) {
@@ -126,8 +133,15 @@ static enum rc tls_failure(struct transfer *t, CURLcode code, const char *said,
     return err_set(e, r->rc, "%s (%s)" HINT "%s", r->why, said, r->hint);
 }
 
+/* A server that refuses a client's certificate under TLS 1.3 says so after the
+ * handshake, and when our first bytes cross its word the kernel drops that word. */
+#define NO_ALERT                                                                     \
+    "it probably does not accept the client certificate, or requires one: give one " \
+    "that the cluster's client CA signed, with --cert and --key"
+
 static enum rc unsent(struct transfer *t, CURLcode code, const char *said, struct err *e)
 {
+    bool tls = strncmp(t->q->url, "https:", 6) == 0;
     long cause = 0;
 
     t->told.end = HTTP_UNSENT;
@@ -136,6 +150,12 @@ static enum rc unsent(struct transfer *t, CURLcode code, const char *said, struc
                        (unsigned long long)t->http->dial_timeout_ms);
     if (code == CURLE_COULDNT_RESOLVE_HOST)
         return err_set(e, RC_NET, "the host name is unknown: %s", said);
+    if (tls && is_hang_up(code)) {
+        t->told.end = HTTP_UNTRUST;
+        return err_set(e, RC_AUTH,
+                       "the server hung up right after the TLS handshake (%s)" HINT "%s",
+                       said, NO_ALERT);
+    }
     curl_easy_getinfo(t->easy, CURLINFO_OS_ERRNO, &cause);
     if (code == CURLE_COULDNT_CONNECT && cause != 0)
         return err_set(e, RC_NET, "cannot connect: %s", strerrordesc_np((int)cause));
@@ -147,12 +167,12 @@ static enum rc broken(struct transfer *t, const char *said, struct err *e)
     bool tls = strncmp(t->q->url, "https:", 6) == 0;
 
     t->told.end = HTTP_BROKEN;
-    if (tls || t->told.status != 0)
+    if (t->told.status != 0)
         return err_set(e, RC_NET, "the connection broke: %s", said);
-    return err_set(e, RC_NET,
-                   "the connection broke: %s" HINT
-                   "the server sent no answer at all: use https:// if it expects TLS",
-                   said);
+    return err_set(e, RC_NET, "the connection broke: %s" HINT "%s", said,
+                   tls ? "the server sent no answer at all: if that repeats, " NO_ALERT
+                       : "the server sent no answer at all: use https:// if it expects "
+                         "TLS");
 }
 
 /* Our own failure is the cause; libcurl's is only what followed from it. */

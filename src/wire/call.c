@@ -28,7 +28,7 @@ static enum rc keep_one(void *arg, struct bytes message, struct err *e)
 
 static bool is_broken(const struct wire_client *c)
 {
-    return c->last.grpc_code < 0 && c->last.detail == WIRE_UNREACHABLE;
+    return c->last.grpc_code < 0 && c->end == HTTP_BROKEN;
 }
 
 /* One endpoint, and for what may be repeated a few tries at it. */

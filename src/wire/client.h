@@ -25,6 +25,7 @@ struct wire_client {
     uint64_t cluster_id;
     uint64_t command_timeout_ms, stall_timeout_ms;
     struct wire_outcome last;
+    enum http_end end; /* of the last exchange, as the transport saw it */
 };
 
 /* Fetches a new token; RC_OK without one when the cluster does not ask for logins. */

@@ -208,6 +208,7 @@ static enum rc perform(struct exchange *x, const struct wire_call *q, const char
 
     rc = http_perform(x->c->http, &request, &told, &cause);
     headers_clear(&headers);
+    x->c->end = told.end;
     /* A status that came wins over what the transport thinks of the rest: libcurl 7.88
      * reports a broken stream when the server answers before the request is all sent. */
     if (x->status >= 0 && told.end != HTTP_ABORTED)
