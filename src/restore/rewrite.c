@@ -165,7 +165,8 @@ static enum rc begin_bucket(struct restore_rewriter *r, int bucket, struct err *
     if (r->bucket >= 0)
         TRY(end_bucket(r, e));
     r->bucket = bucket;
-    TRY(bolt_builder_bucket(r->to, bytes_str(mvcc_bucket_name(bucket)), e));
+    TRY(bolt_builder_bucket(r->to, bytes_str(mvcc_bucket_name((enum mvcc_bucket)bucket)),
+                            e));
     return prepare_extras(r, bucket, e);
 }
 
@@ -180,7 +181,7 @@ static enum rc begin_up_to(struct restore_rewriter *r, int upto, struct err *e)
 /* Does bucket number i sort before `name`? */
 static bool sorts_before(int i, struct bytes name)
 {
-    return bytes_compare(bytes_str(mvcc_bucket_name(i)), name) < 0;
+    return bytes_compare(bytes_str(mvcc_bucket_name((enum mvcc_bucket)i)), name) < 0;
 }
 
 enum rc restore_rewriter_new(const struct restore_rewrite_plan *plan,
