@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include <zstd.h>
 
+#include "snapshot/verify.h"
 #include "tests/lib/case.h"
 #include "tests/lib/tmpdir.h"
 #include "util/bytes.h"
@@ -58,6 +59,37 @@ static inline bool golden_same(const char *path, struct buf want)
     AT_END(buf_clear) struct buf got = golden_file(path);
 
     return got.n == want.n && memcmp(got.p, want.p, want.n) == 0;
+}
+
+/* HashKV of tests/golden/etcd-3.6/facts.json. */
+enum { GOLDEN_HASHKV = 1484043585 };
+
+/* dir/data as etcd would find it after a restore of 3.6: log (dir/wal when `apart`),
+ * marker and a database with the whole history. */
+static inline void golden_check_restored(const char *dir, bool apart, const char *note)
+{
+    AT_END(snap_verdict_clear) struct snap_verdict v = { 0 };
+    const struct snap_verify_options o = { .file = path_in(dir, "data/member/snap/db"),
+                                           .level = SNAP_LEVEL_FULL };
+    struct err e = { 0 };
+
+    cr_assert_str_eq(dir_listing(path_in(dir, "data/member/snap")),
+                     "0000000000000001-0000000000000001.snap db", "%s", note);
+    cr_assert_not_null(
+        strstr(dir_listing(path_in(dir, apart ? "wal" : "data/member/wal")),
+               "0000000000000000-0000000000000000.wal"),
+        "%s", note);
+    OK(snap_verify(&o, &v, &e), &e);
+    cr_assert_eq(v.findings.errors, 1, "%s: more than the missing trailer: %s", note,
+                 v.findings.items[0].message);
+    cr_assert_eq(v.facts.hashkv.hash, GOLDEN_HASHKV, "%s", note);
+}
+
+/* Memory instead of a disk: thousands of fsyncs would be most of the time. */
+static inline void golden_in_memory(void)
+{
+    if (access("/dev/shm", W_OK) == 0)
+        setenv("TMPDIR", "/dev/shm", 1);
 }
 
 /* As many as given, or with HOLDFAST_LONG many times more. */

@@ -6,25 +6,18 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 
-#include "boltdb/walk.h"
 #include "restore/restore.h"
 #include "snapshot/save.h"
-#include "snapshot/verify.h"
 #include "tests/flow/golden.h"
 #include "tests/lib/fakeetcd.h"
 #include "tests/lib/fault.h"
 #include "tests/lib/proc.h"
 
-/* HashKV of tests/golden/etcd-3.6/facts.json. */
-enum { HASHKV = 1484043585 };
-
 static struct buf snapshot;
 
-/* Memory instead of a disk: thousands of fsyncs would be most of the time. */
 static void set_up(void)
 {
-    if (access("/dev/shm", W_OK) == 0)
-        setenv("TMPDIR", "/dev/shm", 1);
+    golden_in_memory();
     snapshot = golden_snapshot("3.6");
 }
 
@@ -123,7 +116,7 @@ static void check_saved(const char *dir, enum rc rc, const char *note)
         return;
     OK(snap_verify(&o, &v, &e), &e);
     cr_assert_eq(v.findings.errors, 0, "%s: %s", note, v.findings.items[0].message);
-    cr_assert_eq(v.facts.hashkv.hash, HASHKV, "%s", note);
+    cr_assert_eq(v.facts.hashkv.hash, GOLDEN_HASHKV, "%s", note);
     unlink(file);
 }
 
@@ -179,26 +172,6 @@ static enum rc restore(const char *dir, struct err *e)
     return restore_run(&plan, source, NULL, &done, e);
 }
 
-/* The directory as etcd would find it: log, marker and a database with the history. */
-static void check_whole(const char *dir, const char *note)
-{
-    AT_END(snap_verdict_clear) struct snap_verdict v = { 0 };
-    const struct snap_verify_options o = { .file = path_in(dir, "data/member/snap/db"),
-                                           .level = SNAP_LEVEL_FULL };
-    struct err e = { 0 };
-
-    cr_assert_str_eq(dir_listing(path_in(dir, "data")), "member", "%s", note);
-    cr_assert_str_eq(dir_listing(path_in(dir, "data/member/snap")),
-                     "0000000000000001-0000000000000001.snap db", "%s", note);
-    cr_assert_str_eq(
-        dir_listing(path_in(dir, wal_name == NULL ? "data/member/wal" : wal_name)),
-        "0000000000000000-0000000000000000.wal", "%s", note);
-    OK(snap_verify(&o, &v, &e), &e);
-    cr_assert_eq(v.findings.errors, 1, "%s: more than the missing trailer: %s", note,
-                 v.findings.items[0].message);
-    cr_assert_eq(v.facts.hashkv.hash, HASHKV, "%s", note);
-}
-
 static void check_restored(const char *dir, enum rc rc, const char *note)
 {
     struct err e = { 0 };
@@ -210,7 +183,8 @@ static void check_restored(const char *dir, enum rc rc, const char *note)
     }
     cr_assert_str_eq(dir_listing(dir), wal_name == NULL ? "data" : "data wal", "%s",
                      note);
-    check_whole(dir, note);
+    cr_assert_str_eq(dir_listing(path_in(dir, "data")), "member", "%s", note);
+    golden_check_restored(dir, wal_name != NULL, note);
     OK(os_remove_tree(AT_FDCWD, path_in(dir, "data"), &e), &e);
     OK(os_remove_tree(AT_FDCWD, path_in(dir, "wal"), &e), &e);
 }
