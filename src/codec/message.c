@@ -127,6 +127,8 @@ enum rc codec_pack(const void *message, struct buf *out, struct err *e)
 {
     size_t n = protobuf_c_message_get_packed_size(message);
 
+    if (n == 0) /* an empty buffer has no memory to point into */
+        return RC_OK;
     TRY(buf_reserve(out, n, e));
     out->n += protobuf_c_message_pack(message, out->p + out->n);
     return RC_OK;
