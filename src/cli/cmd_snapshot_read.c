@@ -172,9 +172,9 @@ static enum rc unreadable(struct cli *c, const struct read_args *a, struct err *
     return why->code;
 }
 
-/* Asks the members; what they say is added to the findings. */
+/* Asks the members; what they say is added to the findings. *compared: did one tell? */
 static enum rc against_cluster(struct cli *c, struct snap_verdict *v, struct result *r,
-                               struct err *e)
+                               bool *compared, struct err *e)
 {
     AT_END(cli_login_clear) struct cli_login login = { 0 };
     AT_END(snap_votes_clear) struct snap_votes votes = { 0 };
@@ -186,6 +186,7 @@ static enum rc against_cluster(struct cli *c, struct snap_verdict *v, struct res
     if (rc == RC_OK)
         rc = snap_compare(w, &v->facts, &votes, &v->findings, e);
     for (size_t i = 0; i < votes.count; i++) {
+        *compared |= votes.items[i].verdict != SNAP_VOTE_UNKNOWN;
         result_next(list);
         result_str(list, "Endpoint", "endpoint", votes.items[i].endpoint);
         result_str(list, "Verdict", "verdict", snap_vote_name(votes.items[i].verdict));
@@ -196,11 +197,29 @@ static enum rc against_cluster(struct cli *c, struct snap_verdict *v, struct res
     return rc;
 }
 
+/* All was shown; what does it amount to? */
+static enum rc conclude(const struct read_args *a, const struct snap_verdict *v,
+                        bool compared, struct err *e)
+{
+    if (findings_verdict(&v->findings, e) != RC_OK)
+        return err_wrap(e, "the snapshot '%s' is not good", a->file);
+    if (a->level == SNAP_LEVEL_FULL && !v->facts.hashkv_known)
+        return err_set(e, RC_DEGRADED, "the records were too many to check them all");
+    if (a->against_cluster && !compared)
+        return err_set(
+            e, RC_DEGRADED,
+            "the snapshot '%s' is good, but no member could tell its HashKV at "
+            "that revision" HINT "compare a newer snapshot; each finding above says why",
+            a->file);
+    return RC_OK;
+}
+
 static enum rc verify(struct cli *c, const void *args, struct err *e)
 {
     const struct read_args *a = args;
     AT_END(snap_verdict_clear) struct snap_verdict v = { 0 };
     OWNED(result) r = NULL;
+    bool compared = false;
 
     if (a->against_cluster && a->level != SNAP_LEVEL_FULL)
         return err_set(e, RC_USAGE, "--against-cluster needs --level full");
@@ -211,14 +230,10 @@ static enum rc verify(struct cli *c, const void *args, struct err *e)
     TRY(rc);
     r = describe(a, &v, v.findings.errors == 0);
     if (a->against_cluster)
-        TRY(against_cluster(c, &v, r, e));
+        TRY(against_cluster(c, &v, r, &compared, e));
     show_findings(r, &v.findings);
     TRY(cli_show(c, r, e));
-    if (findings_verdict(&v.findings, e) != RC_OK)
-        return err_wrap(e, "the snapshot '%s' is not good", a->file);
-    if (a->level == SNAP_LEVEL_FULL && !v.facts.hashkv_known)
-        return err_set(e, RC_DEGRADED, "the records were too many to check them all");
-    return RC_OK;
+    return conclude(a, &v, compared, e);
 }
 
 const struct command cmd_snapshot_verify = {

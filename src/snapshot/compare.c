@@ -26,6 +26,30 @@ static enum snap_vote_verdict judge(const struct mvcc_facts *facts,
     return h->hash == facts->hashkv.hash ? SNAP_VOTE_EQUAL : SNAP_VOTE_DIFFERS;
 }
 
+/* The newest, if that is still `revision`: the hash is of a moment between the two looks
+ * at the member's head (before 3.6 the answer does not say of which). */
+static enum rc hash_of_head(struct wire_client *c, size_t i, int64_t revision,
+                            struct wire_hashkv *out, struct err *e)
+{
+    AT_END(wire_status_clear) struct wire_status before = { 0 };
+
+    TRY(wire_status_get(c, i, &before, e));
+    TRY(wire_hashkv_get(c, i, 0, out, e));
+    if (before.header.revision == revision && out->header.revision == revision)
+        return RC_OK;
+    return err_set(e, RC_NOTFOUND, "revision %" PRId64 " has been compacted", revision);
+}
+
+/* At the compacted revision itself 3.4 refuses, and later ones repeat what they hashed
+ * while compacting, so the question must be for the newest. */
+static enum rc hash_at(struct wire_client *c, size_t i, const struct mvcc_hashkv *at,
+                       struct wire_hashkv *out, struct err *e)
+{
+    if (at->revision == at->compact_revision)
+        return hash_of_head(c, i, at->revision, out, e);
+    return wire_hashkv_get(c, i, at->revision, out, e);
+}
+
 static enum rc ask(struct wire_client *c, size_t i, const struct mvcc_facts *facts,
                    struct snap_vote *vote, struct findings *f, struct err *e)
 {
@@ -34,7 +58,7 @@ static enum rc ask(struct wire_client *c, size_t i, const struct mvcc_facts *fac
 
     *vote = (struct snap_vote){ .endpoint = wire_endpoint(c, i),
                                 .verdict = SNAP_VOTE_UNKNOWN };
-    if (wire_hashkv_get(c, i, facts->hashkv.revision, &h, &why) != RC_OK)
+    if (hash_at(c, i, &facts->hashkv, &h, &why) != RC_OK)
         return findings_add(f, FINDING_NOTE, "cluster-unknown", FINDING_NO_PAGE, e,
                             "%s: %.180s", vote->endpoint, why.why);
     vote->hash = h.hash;

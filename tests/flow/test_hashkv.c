@@ -1,6 +1,7 @@
 /* HashKV from the file is what the server answers, at every revision that it still has.
  * Seeds are fixed; HOLDFAST_LONG=1 tries more of them. */
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -151,4 +152,59 @@ EACH_ETCD(hashkv, the_command_says_the_same)
     snprintf(future, sizeof future, "%" PRId64, head + 1);
     TOOL(below, 10, "snapshot", "hashkv", file, "--rev", past);
     TOOL(beyond, 10, "snapshot", "hashkv", file, "--rev", future);
+}
+
+static void cluster_says(const struct cluster *k, const char *file, int status,
+                         const char *verdict)
+{
+    OWNED(json) said = NULL;
+
+    TOOL(p, status, "snapshot", "verify", file, "--against-cluster", "--endpoints",
+         cluster_endpoints(k), "--json");
+    flow_json(&p, &said);
+    cr_assert_str_eq(flow_text(json_at(json_get(said, "cluster"), 0), "verdict"), verdict,
+                     "%s: %s", k->backend->name, p.out);
+}
+
+/* The member has its answer also when it was compacted up to the snapshot's revision,
+ * and no longer when it was compacted beyond. */
+EACH_ETCD(hashkv, a_verify_asks_the_cluster)
+{
+    CLUSTER k = { 0 };
+    OWNED(wire_client) c = NULL;
+    struct err e = { 0 };
+    const char *file;
+
+    cluster_start(&k, b, NULL);
+    flow_connect(&k, &c);
+    history_fill(c, "fill", 30, 10);
+    history_fill(c, "fill", 20, 10);
+    OK(wire_compact(c, history_revision(c), true, &e), &e);
+    file = path_in(k.dir, "x.db");
+    TOOL(p, 0, "snapshot", "save", file, "--endpoints", cluster_endpoints(&k));
+    cluster_says(&k, file, 0, "equal");
+    history_fill(c, "fill", 10, 10);
+    cluster_says(&k, file, 8, "unknown");
+    OK(wire_compact(c, history_revision(c), true, &e), &e);
+    cluster_says(&k, file, 8, "unknown");
+}
+
+/* Another cluster that has the same revisions is not this one. */
+EACH_ETCD(hashkv, another_history_of_the_same_length_differs)
+{
+    CLUSTER one = { 0 }, two = { 0 };
+    OWNED(wire_client) c1 = NULL;
+    OWNED(wire_client) c2 = NULL;
+    const char *file;
+
+    cluster_start(&one, b, NULL);
+    flow_connect(&one, &c1);
+    history_put(c1, "a", "1");
+    file = path_in(one.dir, "x.db");
+    TOOL(p, 0, "snapshot", "save", file, "--endpoints", cluster_endpoints(&one));
+    cluster_kill(&one, 0, SIGKILL);
+    cluster_start(&two, b, NULL);
+    flow_connect(&two, &c2);
+    history_put(c2, "a", "2");
+    cluster_says(&two, file, 3, "differs");
 }
