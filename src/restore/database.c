@@ -4,57 +4,21 @@
 #include <inttypes.h>
 
 #include "boltdb/walk.h"
-#include "filter/file.h"
+#include "storage/dbfile.h"
 #include "util/log.h"
 #include "util/mem.h"
 #include "util/os.h"
 
-/* A database file being built: pages are appended through a sink that spares the disk,
- * the metas are patched in when the sink has finished. */
-struct output {
-    const char *path;
-    int fd;
-    struct sink *sink;
-    struct buf metas;
-};
-
-static enum rc output_append(void *arg, const uint8_t *p, size_t n, struct err *e)
-{
-    return sink_write(((struct output *)arg)->sink, p, n, e);
-}
-
-static enum rc output_patch(void *arg, const uint8_t *p, size_t n, struct err *e)
-{
-    return buf_add(&((struct output *)arg)->metas, p, n, e);
-}
-
-static enum rc output_open(struct output *o, const char *path, struct err *e)
-{
-    const struct file_sink_options options = { .read_back = true };
-
-    o->path = path;
-    TRY(os_open(AT_FDCWD, path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600, &o->fd, e));
-    return file_sink_new(o->fd, path, &options, &o->sink, e);
-}
-
-/* The metas go in last: until then the file is no database. */
-static enum rc output_finish(struct output *o, struct err *e)
+/* Of mode 0600 whatever the umask. */
+static enum rc make_file(const char *path, int *out, struct err *e)
 {
     OWNED_FD int fd = -1;
 
-    TRY(sink_finish(o->sink, e));
-    TRY(os_open(AT_FDCWD, o->path, O_WRONLY | O_NOFOLLOW, 0, &fd, e));
+    TRY(os_open(AT_FDCWD, path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600, &fd, e));
     if (os.fchmod(fd, 0600) < 0)
-        return err_sys(e, RC_STORAGE, "cannot set the mode of '%s'", o->path);
-    TRY(os_pwrite_full(fd, o->metas.p, o->metas.n, 0, o->path, e));
-    return os_sync(fd, o->path, e);
-}
-
-static void output_end(struct output *o)
-{
-    sink_free(o->sink);
-    os_fd_end(&o->fd);
-    buf_clear(&o->metas);
+        return err_sys(e, RC_STORAGE, "cannot set the mode of '%s'", path);
+    *out = os_fd_give(&fd);
+    return RC_OK;
 }
 
 /* One walk, two consumers. */
@@ -121,10 +85,10 @@ static enum rc walk(const struct bolt_file *file, struct pass *p,
 }
 
 static enum rc build(const struct bolt_file *source,
-                     const struct restore_rewrite_plan *plan, struct output *o,
+                     const struct restore_rewrite_plan *plan, struct dbfile *to,
                      struct findings *f, struct restore_database *out, struct err *e)
 {
-    const struct bolt_target target = { o, output_append, output_patch };
+    const struct bolt_target target = dbfile_target(to);
     const struct bolt_build_options options = {
         .page_size = bolt_file_meta(source)->page_size,
     };
@@ -146,7 +110,7 @@ static enum rc build(const struct bolt_file *source,
     TRY(restore_rewriter_finish(rewriter, &out->size, e));
     out->bump = *restore_rewriter_bump(rewriter);
     out->dropped = *restore_rewriter_dropped(rewriter);
-    return output_finish(o, e);
+    return dbfile_finish(to, e);
 }
 
 enum rc restore_database_build(const struct bolt_file *source, const char *path,
@@ -154,12 +118,15 @@ enum rc restore_database_build(const struct bolt_file *source, const char *path,
                                struct findings *f, struct restore_database *out,
                                struct err *e)
 {
-    AT_END(output_end) struct output o = { .fd = -1 };
+    const struct file_sink_options options = { .read_back = true };
     struct restore_database built = { 0 };
+    OWNED_FD int fd = -1;
+    OWNED(dbfile) to = NULL;
 
-    TRY(output_open(&o, path, e));
+    TRY(make_file(path, &fd, e));
+    TRY(dbfile_new(fd, path, &options, &to, e));
     bolt_file_prefetch(source);
-    TRY(build(source, plan, &o, f, &built, e));
+    TRY(build(source, plan, to, f, &built, e));
     *out = built;
     return RC_OK;
 }
