@@ -36,7 +36,8 @@ uses.wire     := http filter crypto codec util
 uses.mvcc     := boltdb filter crypto codec util
 uses.snapshot := mvcc wire storage wal boltdb http filter crypto codec util
 uses.restore  := snapshot $(uses.snapshot)
-uses.cli      := restore $(uses.restore)
+uses.defrag   := snapshot $(uses.snapshot)
+uses.cli      := restore defrag $(uses.restore)
 
 FOLDERS := $(patsubst uses.%,%,$(filter uses.%,$(.VARIABLES)))
 PROTO   := $(wildcard src/codec/proto/*.proto)

@@ -7,6 +7,8 @@ const struct command *const cli_commands[] = {
     &cmd_snapshot_verify,
     &cmd_snapshot_hashkv,
     &cmd_restore,
+    &cmd_defrag,
+    &cmd_compact,
     &cmd_keygen,
     &cmd_help,
     &cmd_version,

@@ -1,0 +1,119 @@
+#include "defrag/holder.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "util/mem.h"
+#include "util/os.h"
+#include "util/str.h"
+
+enum { COMM_MAX = 256, LOCKS_MAX = 1 << 20 };
+
+static bool is_same(const char *path, const struct stat *want)
+{
+    OWNED_FD int fd = os.openat(AT_FDCWD, path, O_PATH | O_CLOEXEC, 0);
+    struct stat st;
+
+    return fd >= 0 && os.fstat(fd, &st) == 0 && st.st_dev == want->st_dev &&
+           st.st_ino == want->st_ino;
+}
+
+/* A process that ends while we look at it holds nothing. */
+static bool has_open(uint64_t pid, const struct stat *want)
+{
+    AT_END(str_list_clear) struct str_list fds = { 0 };
+    struct err ignored;
+    char path[320];
+
+    snprintf(path, sizeof path, "/proc/%llu/fd", (unsigned long long)pid);
+    if (os_list(AT_FDCWD, path, &fds, &ignored) != RC_OK)
+        return false;
+    for (size_t i = 0; i < fds.count; i++) {
+        snprintf(path, sizeof path, "/proc/%llu/fd/%s", (unsigned long long)pid,
+                 fds.items[i]);
+        if (is_same(path, want))
+            return true;
+    }
+    return false;
+}
+
+/* "1: FLOCK  ADVISORY  WRITE 1234 08:01:5678 0 EOF". The device is not compared: btrfs
+ * and overlayfs show another one here than stat does. */
+static uint64_t locked_by(const struct stat *want)
+{
+    AT_END(mem_end) uint8_t *text = NULL;
+    AT_END(str_list_clear) struct str_list lines = { 0 };
+    struct err ignored;
+    size_t n = 0;
+
+    if (os_read_file("/proc/locks", LOCKS_MAX, &text, &n, &ignored) != RC_OK ||
+        str_list_add_n(&lines, (const char *)text, n, &ignored) != RC_OK)
+        return 0;
+    for (const char *line = lines.items[0]; line != NULL; line = strchr(line, '\n')) {
+        unsigned long long inode = 0;
+        long long pid = 0;
+
+        line += *line == '\n';
+        if (sscanf(line, "%*s FLOCK %*s %*s %lld %*x:%*x:%llu", &pid, &inode) == 2 &&
+            inode == want->st_ino && pid > 0 && pid != getpid())
+            return (uint64_t)pid;
+    }
+    return 0;
+}
+
+static void name_it(struct holder *h)
+{
+    AT_END(mem_end) uint8_t *name = NULL;
+    struct err ignored;
+    char path[64];
+    size_t n = 0;
+
+    snprintf(path, sizeof path, "/proc/%llu/comm", (unsigned long long)h->pid);
+    if (os_read_file(path, COMM_MAX, &name, &n, &ignored) == RC_OK && n > 0)
+        str_printable(h->name, sizeof h->name, (struct bytes){ name, n - 1 });
+}
+
+enum rc holder_find(int fd, struct holder *out, bool *found, struct err *e)
+{
+    AT_END(str_list_clear) struct str_list processes = { 0 };
+    struct holder h = { 0 };
+    struct stat want;
+
+    if (os.fstat(fd, &want) < 0)
+        return err_sys(e, RC_STORAGE, "cannot stat the database");
+    TRY(os_list(AT_FDCWD, "/proc", &processes, e));
+    for (size_t i = 0; i < processes.count && h.pid == 0; i++) {
+        uint64_t pid;
+
+        if (str_to_u64(processes.items[i], &pid) && pid != (uint64_t)getpid() &&
+            has_open(pid, &want))
+            h.pid = pid;
+    }
+    if (h.pid == 0)
+        h.pid = locked_by(&want);
+    if (h.pid != 0)
+        name_it(&h);
+    *found = h.pid != 0;
+    *out = h;
+    return RC_OK;
+}
+
+enum rc holder_refuse(int fd, const char *name, struct err *e)
+{
+    struct holder h = { 0 };
+    bool found = false;
+
+    TRY(holder_find(fd, &h, &found, e));
+    if (!found)
+        return err_set(e, RC_LOCKED,
+                       "'%s' is in use by a process that cannot be seen from here" HINT
+                       "as root, `fuser -v` on the file names it; stop it first",
+                       name);
+    return err_set(e, RC_LOCKED,
+                   "'%s' is in use by process %llu (%s)" HINT
+                   "stop it first; the database of a running member is defragmented by "
+                   "`etcdctl defrag`",
+                   name, (unsigned long long)h.pid, h.name);
+}

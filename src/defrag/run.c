@@ -1,0 +1,231 @@
+/* The executor: lock, read, write beside, prove, publish. */
+#include <string.h>
+
+#include "defrag/copy.h"
+#include "defrag/defrag.h"
+#include "snapshot/trailer.h"
+#include "storage/dbfile.h"
+#include "util/clock.h"
+#include "util/log.h"
+#include "util/stop.h"
+#include "util/task.h"
+
+/* SHA-256 of a mapped file on a thread of its own, beside a walk over the same file. */
+struct hashing {
+    struct task task;
+    struct bytes bytes;
+    struct snap_trailer trailer;
+};
+
+static enum rc hash_bytes(void *arg, struct err *e)
+{
+    struct hashing *h = arg;
+
+    return snap_trailer_read(h->bytes, &h->trailer, e);
+}
+
+static enum rc hashing_start(struct hashing *h, const struct bolt_file *file,
+                             struct err *e)
+{
+    h->bytes = bolt_file_bytes(file);
+    return task_start(&h->task, hash_bytes, h, e);
+}
+
+/* The thread reads the mapping, so it ends before the file does, whatever happened. */
+static enum rc hashing_join(struct hashing *h, enum rc walked, struct err *e)
+{
+    struct err late = { 0 };
+    enum rc rc = task_join(&h->task, &late);
+
+    if (walked == RC_OK && rc != RC_OK)
+        *e = late;
+    return walked == RC_OK ? rc : walked;
+}
+
+struct job {
+    const struct defrag_request *request;
+    struct findings *findings;
+    struct defrag_place *place;
+    struct bolt_file *source;
+    struct defrag_keep *keep; /* NULL without a compaction */
+    struct defrag_copied copied;
+    bool is_snapshot, has_trailer;
+};
+
+static void job_end(struct job *j)
+{
+    defrag_keep_free(j->keep);
+    bolt_file_free(j->source);
+    defrag_place_free(j->place);
+}
+
+/* ---- before ------------------------------------------------------------------------ */
+
+static enum rc decide(struct job *j, struct err *e)
+{
+    const struct defrag_goal *goal = &j->request->goal;
+    struct defrag_keep_rule rule = { .drops_tombstone = goal->drops_tombstone };
+    struct mvcc_history_result history;
+    struct defrag_marks marks;
+
+    TRY(defrag_examine(j->source, j->findings, &history, e));
+    if (findings_verdict(j->findings, e) != RC_OK) {
+        err_hint(e,
+                 "a compaction goes by the history and would make it worse; look at it "
+                 "with `holdfast snapshot verify`, and compact another member's");
+        return e->code;
+    }
+    TRY(defrag_marks_read(j->source, &marks, e));
+    TRY(defrag_goal_revision(goal, &marks, history.revision, &rule.revision, e));
+    return defrag_decide(j->source, &rule, &j->keep, e);
+}
+
+static enum rc check_trailer(const struct job *j, const struct hashing *h, struct err *e)
+{
+    if (!j->has_trailer)
+        return RC_OK;
+    return snap_trailer_verdict(&h->trailer, e);
+}
+
+static enum rc open_source(struct job *j, struct err *e)
+{
+    const struct defrag_place_request *q = &j->request->place;
+
+    TRY(defrag_place_open(q, &j->place, e));
+    TRY(bolt_file_open_fd(defrag_place_source(j->place),
+                          defrag_place_source_name(j->place), NULL, &j->source, e));
+    j->is_snapshot = q->snapshot != NULL;
+    j->has_trailer = j->is_snapshot && snap_has_trailer(bolt_file_size(j->source));
+    bolt_file_prefetch(j->source);
+    return j->request->goal.kind == DEFRAG_ALL ? RC_OK : decide(j, e);
+}
+
+/* The findings about the history are those of the source: a compaction has them already.
+ */
+static enum rc copy_to(struct job *j, const struct bolt_target *to, struct err *e)
+{
+    return defrag_copy(j->source, j->keep, to, j->keep == NULL ? j->findings : NULL,
+                       &j->copied, e);
+}
+
+static enum rc copy_checked(struct job *j, const struct bolt_target *to, struct err *e)
+{
+    struct hashing h = { 0 };
+
+    if (j->has_trailer)
+        TRY(hashing_start(&h, j->source, e));
+    TRY(hashing_join(&h, copy_to(j, to, e), e));
+    return check_trailer(j, &h, e);
+}
+
+/* ---- the new file ------------------------------------------------------------------ */
+
+static uint64_t extent(const struct job *j)
+{
+    const struct bolt_meta *meta = bolt_file_meta(j->source);
+
+    return meta->high_water * meta->page_size;
+}
+
+/* Room for as much as the old database takes is nearly always there. Where it is not, as
+ * on a disk that is full because of this database, the exact size decides, which takes
+ * one more walk. */
+static enum rc open_file(struct job *j, int fd, struct dbfile **out, struct err *e)
+{
+    struct file_sink_options options = { .expected_size = extent(j) };
+    const char *name = defrag_place_target_name(j->place);
+    struct findings ignored = { 0 };
+    enum rc rc = dbfile_new(fd, name, &options, out, e);
+
+    if (rc != RC_STORAGE)
+        return rc;
+    rc = defrag_copy(j->source, j->keep, NULL, &ignored, &j->copied, e);
+    findings_clear(&ignored);
+    TRY(rc);
+    options.expected_size = j->copied.size + SNAP_TRAILER_SIZE;
+    return dbfile_new(fd, name, &options, out, e);
+}
+
+/* Reads back what was stored: it went past the page cache, so this comes from the disk.
+ * The digest of a snapshot's trailer is taken from there too. */
+static enum rc prove(struct job *j, int fd, uint8_t digest[static SHA256_SIZE],
+                     struct err *e)
+{
+    OWNED(bolt_file) file = NULL;
+    struct hashing h = { 0 };
+
+    TRY(bolt_file_open_fd(fd, defrag_place_target_name(j->place), NULL, &file, e));
+    bolt_file_prefetch(file);
+    if (j->is_snapshot)
+        TRY(hashing_start(&h, file, e));
+    TRY(hashing_join(&h, defrag_prove(file, &j->copied, j->keep != NULL, e), e));
+    memcpy(digest, h.trailer.database, SHA256_SIZE);
+    return RC_OK;
+}
+
+static enum rc write_new(struct job *j, int fd, struct err *e)
+{
+    uint8_t digest[SHA256_SIZE];
+    OWNED(dbfile) file = NULL;
+
+    TRY(open_file(j, fd, &file, e));
+
+    const struct bolt_target target = dbfile_target(file);
+
+    TRY(copy_checked(j, &target, e));
+    TRY(dbfile_finish(file, e));
+    TRY(prove(j, fd, digest, e));
+    return j->is_snapshot ? dbfile_append(file, digest, sizeof digest, e) : RC_OK;
+}
+
+static enum rc replace(struct job *j, struct err *e)
+{
+    int fd;
+
+    TRY(defrag_place_begin(j->place, &fd, e));
+    TRY(write_new(j, fd, e));
+    TRY(stop_check(e));
+    return defrag_place_publish(j->place, e);
+}
+
+/* ---- the whole --------------------------------------------------------------------- */
+
+static void describe(const struct job *j, struct defrag_done *out)
+{
+    const struct mvcc_history_result *history = &j->copied.sums.history;
+    const struct bolt_meta *meta = bolt_file_meta(j->source);
+    uint64_t pages = j->copied.size / meta->page_size;
+
+    *out = (struct defrag_done){
+        .size_before = bolt_file_size(j->source),
+        .size_after = j->copied.size + (j->is_snapshot ? SNAP_TRAILER_SIZE : 0),
+        .pages_freed = (int64_t)meta->high_water - (int64_t)pages,
+        .pairs = j->copied.sums.pairs,
+        .revision = history->revision,
+        .compact_revision = history->hashkv.compact_revision,
+        .hash_known = history->hash_known,
+        .hashkv = history->hashkv.hash,
+        .records_dropped = j->copied.records_dropped,
+        .bytes_dropped = j->copied.bytes_dropped,
+        .trailer_added = j->is_snapshot && !j->has_trailer,
+        .proved = !j->request->place.look_only,
+    };
+}
+
+enum rc defrag_run(const struct defrag_request *q, struct findings *f,
+                   struct defrag_done *out, struct err *e)
+{
+    AT_END(job_end) struct job j = { .request = q, .findings = f };
+    uint64_t begun = clock_ms();
+    struct defrag_done done;
+
+    TRY(open_source(&j, e));
+    if (q->place.look_only)
+        TRY(copy_checked(&j, NULL, e));
+    else
+        TRY(replace(&j, e));
+    describe(&j, &done);
+    done.took_ms = clock_ms() - begun;
+    *out = done;
+    return RC_OK;
+}
