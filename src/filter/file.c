@@ -142,7 +142,8 @@ static enum rc turn_slice(struct file_sink *f, struct err *e)
     return RC_OK;
 }
 
-/* After a direct write that was refused or came out ragged, the rest is buffered. */
+/* A direct write may be refused late, by a file system that took the flag, or after a
+ * short write that left us between sectors. The rest is then buffered. */
 static enum rc fall_back(struct file_sink *f, struct err *e)
 {
     f->mode = FILE_BUFFERED;
@@ -158,9 +159,7 @@ static enum rc put_some(struct file_sink *f, const uint8_t *p, size_t n, size_t 
     if (put > 0) {
         *done += (size_t)put;
         f->at += (size_t)put;
-        if (f->direct)
-            return put % ALIGN == 0 ? RC_OK : fall_back(f, e);
-        return turn_slice(f, e);
+        return f->direct ? RC_OK : turn_slice(f, e);
     }
     if (put < 0 && errno == EINTR)
         return RC_OK;

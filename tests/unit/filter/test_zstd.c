@@ -261,6 +261,25 @@ CASE(unzstd, a_bomb_goes_off_at_the_limit)
     cr_assert_eq(blocks, limit / (128 << 10) + 1);
 }
 
+/* Ten raw bytes, then a last block that no longer fits into the same piece of output
+ * although all the input is taken. */
+CASE(unzstd, what_the_library_holds_back_is_fetched)
+{
+    const uint8_t frame[] = { 0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x38, 0x50, 0x00,
+                              0x00, '0',  '1',  '2',  '3',  '4',  '5',  '6',
+                              '7',  '8',  '9',  0x03, 0x00, 0x10, 'A' };
+
+    for
+        EACH_PIECE(i)
+        {
+            COLLECTED c = { 0 };
+            struct err e = { 0 };
+
+            OK(inflate(BYTES_OF(frame), pieces[i], 1 << 20, &c, &e), &e);
+            cr_assert_eq(c.got.n, 10 + (128 << 10), "pieces of %zu", pieces[i]);
+        }
+}
+
 CASE(unzstd, refuses_a_window_above_128_mib)
 {
     uint8_t frame[] = { 0x28, 0xb5, 0x2f, 0xfd, 0x00, 17 << 3, 0x01, 0, 0 };

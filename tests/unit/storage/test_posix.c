@@ -57,13 +57,9 @@ static bool holds(const char *path, const void *p, size_t n)
 {
     static uint8_t back[SIZE + 1];
     FILE *f = fopen(path, "rb");
-    size_t got;
+    size_t got = f == NULL ? 0 : fread(back, 1, sizeof back, f);
 
-    if (f == NULL)
-        return false;
-    got = fread(back, 1, sizeof back, f);
-    fclose(f);
-    return got == n && memcmp(back, p, n) == 0;
+    return f != NULL && fclose(f) == 0 && got == n && memcmp(back, p, n) == 0;
 }
 
 static void plant(const char *path, const char *text)
@@ -179,6 +175,7 @@ PUT(an_existing_file_is_refused_and_stays)
 
 PUT(links_fifos_and_directories_are_refused_without_a_look_behind_them)
 {
+    const char *const names[] = { "a-link", "b-dangling", "c-fifo", "d-dir" };
     const char *dir = tmpdir_new();
     struct err e = { 0 };
 
@@ -187,12 +184,14 @@ PUT(links_fifos_and_directories_are_refused_without_a_look_behind_them)
     cr_assert_eq(symlink("nowhere", path_in(dir, "b-dangling")), 0);
     cr_assert_eq(mkfifo(path_in(dir, "c-fifo"), 0600), 0);
     cr_assert_eq(mkdir(path_in(dir, "d-dir"), 0700), 0);
-    for (size_t w = 0; w < 2; w++) {
-        cr_assert_eq(put(path_in(dir, "a-link"), ways[w], 10, 10, &e), RC_REFUSED);
-        cr_assert_eq(put(path_in(dir, "b-dangling"), ways[w], 10, 10, &e), RC_REFUSED);
-        cr_assert_eq(put(path_in(dir, "c-fifo"), ways[w], 10, 10, &e), RC_REFUSED);
-        cr_assert_eq(put(path_in(dir, "d-dir"), ways[w], 10, 10, &e), RC_REFUSED);
-    }
+    for (size_t w = 0; w < 2; w++)
+        for (int i = 0; i < 4; i++) {
+            OWNED(sink) chain = NULL;
+
+            cr_assert_eq(posix_put_new(path_in(dir, names[i]), ways[w], &chain, &e),
+                         RC_REFUSED, "%s, at once", names[i]);
+            cr_assert(strstr(e.why, "exists already") != NULL, "%s", e.why);
+        }
     cr_assert(holds(path_in(dir, "victim"), "precious", 8));
     cr_assert_str_eq(dir_listing(dir), "a-link b-dangling c-fifo d-dir victim");
 }

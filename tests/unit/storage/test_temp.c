@@ -89,6 +89,32 @@ CASE(temp, a_name_in_use_is_replaced_by_another)
     cr_assert_str_eq(dir_listing(path), "");
 }
 
+CASE(temp, a_planted_temporary_name_is_neither_used_nor_followed)
+{
+    for (int link = 0; link < 2; link++) {
+        const char *path;
+        OWNED_FD int dir = directory(&path);
+        struct err e = { 0 };
+        struct temp t;
+        struct stat st;
+
+        close(openat(dir, "victim", O_CREAT | O_WRONLY, 0644));
+        if (link == 1)
+            cr_assert_eq(symlinkat("victim", dir, ".x.holdfast-abababab.part"), 0);
+        else
+            cr_assert_eq(linkat(dir, "victim", dir, ".x.holdfast-abababab.part", 0), 0);
+        os.getrandom = fixed_getrandom;
+        failures = 1;
+        OK(temp_open(&t, dir, "x", true, &e), &e);
+        cr_assert_str_neq(t.part, ".x.holdfast-abababab.part");
+        temp_close(&t);
+        cr_assert_str_eq(dir_listing(path), ".x.holdfast-abababab.part victim");
+        cr_assert_eq(fstatat(dir, "victim", &st, 0), 0);
+        cr_assert_eq(st.st_mode & 0777, 0644, "the victim was not touched");
+        os = kernel;
+    }
+}
+
 CASE(temp, without_locks_it_works_and_nothing_is_swept)
 {
     const char *path;
