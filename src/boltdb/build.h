@@ -10,8 +10,9 @@
 
 #include "boltdb/file.h"
 
-/* Where pages go. `append` gets bytes in file order beginning with two zero pages'
- * worth; `patch` rewrites the first bytes at the end (two pages). */
+/* Where pages go. `append` gets bytes in file order, in pieces of 1 MiB (the last one
+ * shorter), beginning with two zero pages' worth; `patch` rewrites the first bytes at the
+ * end (two pages). Whoever must be durable syncs what was appended before it patches. */
 struct bolt_target {
     void *arg;
     enum rc (*append)(void *arg, const uint8_t *p, size_t n, struct err *e);

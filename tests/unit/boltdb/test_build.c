@@ -136,7 +136,7 @@ CASE(boltdb_build, writes_metas_that_the_next_commit_overwrites_rightly)
     cr_assert_eq(le16(db.p + 8), BOLT_PAGE_META);
 }
 
-/* With pages that are full after two children, trees are as deep as they get; with 90 %
+/* With pages that are full after two children, trees are as deep as they get; with 100 %
  * every number of children around a full branch comes by. */
 static void every_count(unsigned fill, unsigned most)
 {
@@ -151,6 +151,7 @@ static void every_count(unsigned fill, unsigned most)
         OK(build_uniform(&options, 1, 2 * leaves, 200, &db, &e), &e);
         r = expect_clean(&db, &t, "leaves", leaves);
         cr_assert_eq(r.pairs, 2 * leaves, "%u leaves", leaves);
+        cr_assert_eq(r.overflow_pages, 0, "%u leaves", leaves);
     }
 }
 
@@ -161,7 +162,7 @@ CASE(boltdb_build, has_no_branch_of_one_child_at_any_count_when_sparse)
 
 CASE(boltdb_build, has_no_branch_of_one_child_at_any_count_when_dense)
 {
-    every_count(90, 3000);
+    every_count(100, 3000);
 }
 
 CASE(boltdb_build, joins_three_children_of_which_two_fill_a_page)

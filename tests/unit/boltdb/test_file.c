@@ -128,6 +128,18 @@ CASE(boltdb_file, notices_every_truncation)
     cr_assert(!both_agree(db.p, db.n - 32, 4096, "without trailer", 0));
 }
 
+CASE(boltdb_file, notices_every_missing_byte_of_a_small_file)
+{
+    const struct bolt_build_options options = { .page_size = 512 };
+    OWNED_IMAGE db = { 0 };
+    struct err e = { 0 };
+
+    OK(build_uniform(&options, 2, 12, 30, &db, &e), &e);
+    for (size_t n = 0; n < db.n; n++)
+        cr_assert(both_agree(db.p, n, 700, "truncated", (unsigned)n));
+    cr_assert(!both_agree(db.p, db.n, 700, "whole", 0));
+}
+
 CASE(boltdb_file, survives_being_cut_while_open)
 {
     static const uint64_t sizes[] = { 0, 100, 8192, 40960, 483327 };

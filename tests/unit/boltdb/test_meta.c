@@ -94,3 +94,21 @@ CASE(boltdb_meta, takes_the_later_of_two)
         cr_assert_eq(f.notes, second == 2);
     }
 }
+
+/* With page 0 lost, a meta that stands where its page size does not put it is none. */
+CASE(boltdb_meta, searches_the_second_where_it_belongs)
+{
+    static uint8_t head[3 * 4096];
+    struct bolt_meta m;
+    struct err e = { 0 };
+
+    fresh(head + 1024);
+    fresh(head + 8192);
+    cr_assert_eq(bolt_meta_choose(BYTES_OF(head), NULL, &m, &e), RC_CORRUPT);
+    fresh(head + 4096);
+    put_le64(head + 4096 + 64, 9);
+    put_le64(head + 4096 + 72, fnv1a64(head + 4096 + 16, 56));
+    OK(bolt_meta_choose(BYTES_OF(head), NULL, &m, &e), &e);
+    cr_assert_eq(m.txid, 9);
+    cr_assert_eq(m.page, 1);
+}

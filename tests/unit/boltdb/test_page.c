@@ -127,6 +127,18 @@ CASE(boltdb_page, allows_the_first_key_of_a_branch_to_be_empty)
     expect_fault(p, 512, "has a key of 0 bytes in element 1");
 }
 
+CASE(boltdb_page, may_be_full_to_its_last_byte)
+{
+    AT_END(mem_end) uint8_t *p = leaf_of(1, 512);
+    struct bolt_page page;
+    struct err e = { 0 };
+
+    put_le32(p + 16 + 12, 512 - 16 - 16 - 8);
+    OK(open_it(p, 512, &page, &e), &e);
+    put_le32(p + 16 + 12, 512 - 16 - 16 - 8 + 1);
+    expect_fault(p, 512, "has element 0 end at its byte 513, beyond the page");
+}
+
 CASE(boltdb_page, limits_keys_to_32768_bytes)
 {
     const size_t size = 512UL * 80;
