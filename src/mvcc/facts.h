@@ -27,16 +27,16 @@ struct mvcc_facts {
 
     /* Every record was seen and could be read; else only the numbers of what could be. */
     bool history_complete;
-    int64_t revision;         /* what a server booted from this would answer */
-    int64_t compact_revision; /* finished, or MVCC_NEVER_COMPACTED */
-    int64_t scheduled_revision;
-    int64_t last_main;     /* etcdutl's revision: of the newest record, 0 for none */
-    uint64_t key_records;  /* pairs in bucket key */
-    uint64_t tombstones;   /* of these */
-    uint64_t live_keys;    /* that a client can see */
-    uint64_t indexed_keys; /* totalKey of etcd 3.6: also a revision bump's */
-    bool kubernetes;       /* a live key begins with /registry/ */
-    bool hashkv_known;     /* level full and history_complete */
+    int64_t revision;           /* what a server booted from this would answer */
+    int64_t compact_revision;   /* finished, or MVCC_NEVER_COMPACTED */
+    int64_t scheduled_revision; /* beyond it: the next boot compacts here */
+    int64_t last_main;          /* etcdutl's revision: of the newest record, 0 for none */
+    uint64_t key_records;       /* pairs in bucket key */
+    uint64_t tombstones;        /* of these */
+    uint64_t live_keys;         /* that a client can see */
+    uint64_t indexed_keys;      /* totalKey of etcd 3.6: also a revision bump's */
+    bool kubernetes;            /* a live key begins with /registry/ */
+    bool hashkv_known;          /* level full and history_complete */
     struct mvcc_hashkv hashkv;
 
     bool has_consistent_index; /* a young database may have none */

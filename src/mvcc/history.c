@@ -14,13 +14,15 @@ static int64_t larger(int64_t a, int64_t b)
 
 static enum rc check_revision(const struct mvcc_history_options *o, struct err *e)
 {
+    int64_t compacted = larger(o->finished, o->scheduled);
+
     if (o->revision < 0)
         return err_set(e, RC_USAGE, "revision %" PRId64 " is negative", o->revision);
-    if (o->revision != 0 && o->revision < o->finished)
+    if (o->revision != 0 && o->revision < compacted)
         return err_set(e, RC_NOTFOUND,
                        "revision %" PRId64 " has been compacted, the oldest one left "
                        "is %" PRId64,
-                       o->revision, o->finished);
+                       o->revision, compacted);
     return RC_OK;
 }
 
@@ -118,7 +120,7 @@ static enum rc kept_add(struct mvcc_history *h, const struct mvcc_record *r,
 static enum rc hash_record(struct mvcc_history *h, struct mvcc_key *k,
                            const struct mvcc_record *r, struct err *e)
 {
-    int64_t compact = h->options.finished;
+    int64_t compact = h->compacted;
     uint32_t place = MVCC_KEY_NOT_KEPT;
 
     /* A tombstone at the compaction revision counts nowhere: 3.4.34 and 3.5.16 keep it,
@@ -255,7 +257,7 @@ enum rc mvcc_history_finish(struct mvcc_history *h, const struct mvcc_lease_ids 
     r->hashkv = (struct mvcc_hashkv){
         .hash = r->hash_known ? hash_end(h) : 0,
         .revision = h->options.revision == 0 ? r->revision : h->options.revision,
-        .compact_revision = h->options.finished,
+        .compact_revision = h->compacted,
     };
     *out = *r;
     return RC_OK;

@@ -8,6 +8,10 @@
  * (server/storage/mvcc: kvstore.go, hash.go, key_index.go): equal to what 3.4 to 3.7
  * answer, whatever the order of magnitude.
  *
+ * C is the larger compaction mark. One that is scheduled and not finished is what a
+ * running server already answers by and a booted one goes on with; and as all its
+ * superseded records are left out, it is the same hash before, during and after.
+ *
  * Memory: 40 bytes a distinct key and 11 to 22 to find it by, and the above. */
 #ifndef MVCC_HISTORY_H
 #define MVCC_HISTORY_H
@@ -28,7 +32,7 @@ struct mvcc_history_options {
 struct mvcc_hashkv {
     uint32_t hash;
     int64_t revision;         /* what etcd 3.6 calls hash_revision */
-    int64_t compact_revision; /* MVCC_NEVER_COMPACTED: -1, as etcd says it */
+    int64_t compact_revision; /* the larger mark; MVCC_NEVER_COMPACTED is etcd's -1 */
 };
 
 struct mvcc_history_result {
