@@ -59,17 +59,22 @@ static enum rc compaction_mark(const struct bolt_file *file, const char *name,
     return found ? mvcc_compact_rev_read(value, out, e) : RC_OK;
 }
 
-static enum rc history_of(const struct bolt_file *file, int64_t revision,
-                          struct findings *f, int64_t *floor, struct mvcc_history **out,
-                          struct err *e)
+static int64_t largest(int64_t a, int64_t b, int64_t c)
 {
-    struct mvcc_history_options o = { .revision = revision,
-                                      .hash = true,
-                                      .checks = true };
+    int64_t larger = a > b ? a : b;
 
-    TRY(compaction_mark(file, MVCC_FINISHED_COMPACT, &o.finished, e));
-    TRY(compaction_mark(file, MVCC_SCHEDULED_COMPACT, &o.scheduled, e));
-    *floor = o.finished > o.scheduled ? o.finished : o.scheduled;
+    return larger > c ? larger : c;
+}
+
+static enum rc history_new(const struct restore_database *d, int64_t revision,
+                           struct findings *f, struct mvcc_history **out, struct err *e)
+{
+    const struct mvcc_history_options o = { .finished = d->finished,
+                                            .scheduled = d->scheduled,
+                                            .revision = revision,
+                                            .hash = true,
+                                            .checks = true };
+
     return mvcc_history_new(&o, f, out, e);
 }
 
@@ -96,10 +101,11 @@ static enum rc build(const struct bolt_file *source,
     OWNED(restore_rewriter) rewriter = NULL;
     OWNED(mvcc_history) history = NULL;
     OWNED(bolt_builder) builder = NULL;
-    int64_t floor;
 
-    TRY(history_of(source, 0, f, &floor, &history, e));
-    completed.bump.last_revision = floor > 1 ? floor : 1;
+    TRY(compaction_mark(source, MVCC_FINISHED_COMPACT, &out->finished, e));
+    TRY(compaction_mark(source, MVCC_SCHEDULED_COMPACT, &out->scheduled, e));
+    TRY(history_new(out, 0, f, &history, e));
+    completed.bump.last_revision = largest(1, out->finished, out->scheduled);
     TRY(bolt_builder_new(&target, &options, &builder, e));
     TRY(restore_rewriter_new(&completed, builder, &rewriter, e));
 
@@ -118,17 +124,27 @@ enum rc restore_database_build(const struct bolt_file *source, const char *path,
                                struct findings *f, struct restore_database *out,
                                struct err *e)
 {
-    const struct file_sink_options options = { .read_back = true };
     struct restore_database built = { 0 };
     OWNED_FD int fd = -1;
     OWNED(dbfile) to = NULL;
 
     TRY(make_file(path, &fd, e));
-    TRY(dbfile_new(fd, path, &options, &to, e));
+    TRY(dbfile_new(fd, path, NULL, &to, e));
     bolt_file_prefetch(source);
     TRY(build(source, plan, to, f, &built, e));
     *out = built;
     return RC_OK;
+}
+
+/* From the disk: what may still lie in the page cache proves nothing about it. */
+static enum rc open_stored(const char *path, struct bolt_file **out, struct err *e)
+{
+    OWNED_FD int fd = -1;
+
+    TRY(os_open(AT_FDCWD, path, O_RDONLY | O_NOFOLLOW, 0, &fd, e));
+    if (os.fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) != 0)
+        log_warn("'%s' is proved from the page cache, not from the disk", path);
+    return bolt_file_open_fd(fd, path, NULL, out, e);
 }
 
 enum rc restore_database_prove(const char *path, const struct restore_database *built,
@@ -138,11 +154,11 @@ enum rc restore_database_prove(const char *path, const struct restore_database *
     OWNED(mvcc_history) history = NULL;
     OWNED(bolt_file) file = NULL;
     struct mvcc_history_result got;
-    int64_t floor;
 
-    TRY(bolt_file_open(path, NULL, &file, e));
+    TRY(open_stored(path, &file, e));
     bolt_file_prefetch(file);
-    TRY(history_of(file, want->hashkv.revision, NULL, &floor, &history, e));
+    /* By the snapshot's marks: the new file's own may have compacted all of it. */
+    TRY(history_new(built, want->hashkv.revision, NULL, &history, e));
 
     struct pass p = { .history = history };
 

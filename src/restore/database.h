@@ -9,6 +9,7 @@
 
 struct restore_database {
     struct mvcc_history_result source; /* what the snapshot holds */
+    int64_t finished, scheduled;       /* the snapshot's compaction marks */
     struct restore_bump bump;
     struct restore_dropped dropped;
     uint64_t size; /* of the new file */
