@@ -44,6 +44,7 @@ static bool members_differ(struct bytes key)
            bytes_is(key, MVCC_STORAGE_VERSION);
 }
 
+/* Up to bucket meta, the last one of etcd's, both hashes are one. */
 static void hash_bucket(struct mvcc_assemble *a, struct bytes name)
 {
     mvcc_chain_bytes(&a->status, name);
@@ -119,6 +120,7 @@ enum rc mvcc_assemble_record(struct mvcc_assemble *a, const struct mvcc_record *
 
 /* ---- the end ---------------------------------------------------------------------- */
 
+/* Damage above all: what was not seen is not said. */
 static void conclude(struct mvcc_assemble *a, const struct mvcc_history_result *h,
                      bool complete)
 {

@@ -45,6 +45,8 @@ static enum rc user_options(struct bytes message, struct mvcc_user *u, struct er
     return message_end(&r, message, e);
 }
 
+/* authpb.User { bytes name = 1, password = 2; repeated string roles = 3; UserAddOptions
+ * options = 4 }. */
 static enum rc user_field(const struct pb_field *f, struct mvcc_user *u,
                           struct bytes *name, struct err *e)
 {
@@ -88,7 +90,8 @@ void mvcc_user_clear(struct mvcc_user *u)
     *u = (struct mvcc_user){ 0 };
 }
 
-/* Borrowed from the message. */
+/* authpb.Permission { Type permType = 1; bytes key = 2, range_end = 3 }; borrowed from
+ * the message. */
 static enum rc permission_read(struct bytes message, struct mvcc_permission *out,
                                struct err *e)
 {
@@ -111,6 +114,7 @@ static enum rc permission_read(struct bytes message, struct mvcc_permission *out
     return RC_OK;
 }
 
+/* A failure must leave nothing that looks owned. */
 static enum rc own(struct bytes *b, struct err *e)
 {
     void *copy = mem_copy(b->p, b->n);
@@ -128,6 +132,8 @@ static enum rc permission_add(struct bytes message, struct mvcc_role *role, stru
     struct mvcc_permission p;
 
     TRY(permission_read(message, &p, e));
+    /* The entry is counted before its bytes are owned, so that whatever happens next it
+     * is cleared with the role. */
     void *more_room = mem_resize(role->permissions, role->count + 1, sizeof p);
 
     if (more_room == NULL)
@@ -143,6 +149,7 @@ static enum rc permission_add(struct bytes message, struct mvcc_role *role, stru
     return RC_OK;
 }
 
+/* authpb.Role { bytes name = 1; repeated Permission keyPermission = 2 }. */
 enum rc mvcc_role_read(struct bytes key, struct bytes value, struct mvcc_role *out,
                        struct err *e)
 {

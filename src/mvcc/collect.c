@@ -72,6 +72,7 @@ static enum rc alarm_pair(struct mvcc_collect *c, struct bytes key, struct bytes
     return RC_OK;
 }
 
+/* Both keys are single values; others would be a newer etcd's. */
 static enum rc auth_pair(struct mvcc_collect *c, struct bytes key, struct bytes value,
                          struct err *e)
 {
@@ -82,6 +83,7 @@ static enum rc auth_pair(struct mvcc_collect *c, struct bytes key, struct bytes 
     return RC_OK;
 }
 
+/* Room first and the count last: a pair that cannot be read leaves the list as it was. */
 static enum rc role_pair(struct mvcc_collect *c, struct bytes key, struct bytes value,
                          struct err *e)
 {
@@ -119,6 +121,7 @@ static enum rc text_set(char **to, struct bytes value, struct err *e)
     return RC_OK;
 }
 
+/* clusterVersion is checked here, for etcd dies of one that it cannot parse. */
 static enum rc cluster_pair(struct mvcc_collect *c, struct bytes key, struct bytes value,
                             struct err *e)
 {
@@ -135,6 +138,7 @@ static enum rc cluster_pair(struct mvcc_collect *c, struct bytes key, struct byt
     return RC_OK;
 }
 
+/* Leases may be a million; their ids arrive in order, which is how they are searched. */
 static enum rc lease_pair(struct mvcc_collect *c, struct bytes key, struct bytes value,
                           struct err *e)
 {
@@ -162,6 +166,7 @@ static enum rc member_pair(struct mvcc_collect *c, struct bytes key, struct byte
     return RC_OK;
 }
 
+/* The value is the text "removed"; nobody reads it. */
 static enum rc removed_pair(struct mvcc_collect *c, struct bytes key, struct bytes value,
                             struct err *e)
 {
@@ -172,6 +177,8 @@ static enum rc removed_pair(struct mvcc_collect *c, struct bytes key, struct byt
     return mvcc_ids_add(&c->facts->removed_members, id, e);
 }
 
+/* Each of these may meet a hostile file that holds its key twice, so what an earlier one
+ * left is dropped. */
 static enum rc conf_state_set(struct mvcc_facts *facts, struct bytes value, struct err *e)
 {
     mvcc_conf_state_clear(&facts->conf_state);
@@ -284,6 +291,7 @@ enum rc mvcc_collect_pair(struct mvcc_collect *c, struct bytes key, struct bytes
 
 /* ---- how it fits together --------------------------------------------------------- */
 
+/* etcd creates all ten before it serves anything, and never drops one. */
 static enum rc check_buckets(struct mvcc_collect *c, struct err *e)
 {
     for (enum mvcc_bucket b = 0; b < MVCC_BUCKETS; b++) {
@@ -299,6 +307,8 @@ static enum rc check_buckets(struct mvcc_collect *c, struct err *e)
     return RC_OK;
 }
 
+/* A NOSPACE alarm that is restored makes the new cluster refuse writes, so it matters
+ * before that. */
 static enum rc check_alarms(struct mvcc_collect *c, struct err *e)
 {
     static const char *const names[] = { "NONE", "NOSPACE", "CORRUPT" };
@@ -410,6 +420,7 @@ static enum rc check_versions(struct mvcc_collect *c, struct err *e)
                 "storageVersion %s is none that this program knows", text);
 }
 
+/* A downgrade that is restored keeps 3.5 of another minor version from starting. */
 enum rc mvcc_collect_finish(struct mvcc_collect *c, struct err *e)
 {
     const struct mvcc_downgrade *d = &c->facts->downgrade;

@@ -97,6 +97,7 @@ static void choose(struct mvcc_history *h, struct mvcc_key *k,
         keep_none(h, k);
 }
 
+/* Places are 32 bits wide: a database of 2^32 records has no room in 8 GiB. */
 static enum rc kept_add(struct mvcc_history *h, const struct mvcc_record *r,
                         uint32_t *place, struct err *e)
 {
@@ -150,6 +151,8 @@ static uint32_t hash_end(struct mvcc_history *h)
 
 /* ---- records ---------------------------------------------------------------------- */
 
+/* The counters change by one up, one down, or not at all; unsigned arithmetic wraps to
+ * the same. */
 static void take(struct mvcc_history *h, struct mvcc_key *k, const struct mvcc_record *r)
 {
     bool alive = mvcc_key_is(k, MVCC_KEY_ALIVE);
@@ -207,6 +210,7 @@ enum rc mvcc_history_add(struct mvcc_history *h, const struct mvcc_record *r,
     return RC_OK;
 }
 
+/* HashKV is unknown from here on: etcd itself would stop at this record. */
 static enum rc reject(struct mvcc_history *h, enum history_rule rule, uint64_t page,
                       const struct err *why, struct err *e)
 {

@@ -121,6 +121,7 @@ static enum rc check_generation(struct mvcc_history *h, const struct mvcc_key *k
     return RC_OK;
 }
 
+/* Versions and creation are compared only when they make sense on their own. */
 static enum rc check_put(struct mvcc_history *h, const struct mvcc_key *k,
                          const struct mvcc_record *r, uint64_t page, struct err *e)
 {
@@ -135,6 +136,8 @@ static enum rc check_put(struct mvcc_history *h, const struct mvcc_key *k,
     return check_generation(h, k, r, page, e);
 }
 
+/* etcd never deletes what is not there. Up to the compaction the put may be gone: 3.4.34
+ * and 3.5.16 keep a tombstone that lies exactly at it. */
 static enum rc check_tombstone(struct mvcc_history *h, const struct mvcc_key *k,
                                const struct mvcc_record *r, uint64_t page, struct err *e)
 {
@@ -180,6 +183,7 @@ enum rc history_check_record(struct mvcc_history *h, const struct mvcc_key *k,
 
 /* ---- at the end ------------------------------------------------------------------- */
 
+/* Only the newest put of a live key binds; older ones may name leases revoked since. */
 static bool lease_exists(const struct mvcc_lease_ids *leases, int64_t id)
 {
     size_t from = 0, to = leases->count;

@@ -104,6 +104,8 @@ static enum rc string_read(const struct json *o, const char *field, char **out,
     return RC_OK;
 }
 
+/* membership.Member of etcd: the id as a JSON number of full 64 bits, and two embedded
+ * structs whose fields lie beside it. Fields it does not know it skips, like Go. */
 enum rc mvcc_member_read(struct bytes key, struct bytes value, struct mvcc_member *out,
                          struct err *e)
 {
@@ -285,6 +287,7 @@ static enum rc string_put(struct buf *out, const char *s, struct err *e)
     return put(out, "\"", e);
 }
 
+/* A nil list would be null in Go; etcd writes no member without a peer URL. */
 static enum rc strings_put(struct buf *out, const struct str_list *l, struct err *e)
 {
     TRY(put(out, "[", e));
@@ -330,6 +333,7 @@ static enum rc ids_put(struct buf *out, const char *field, const struct mvcc_ids
     return put(out, "],", e);
 }
 
+/* raftpb.ConfState: auto_leave alone has no omitempty. */
 enum rc mvcc_conf_state_write(const struct mvcc_conf_state *c, struct buf *out,
                               struct err *e)
 {

@@ -7,6 +7,8 @@ static struct mvcc_key_id key_id(const uint8_t *seed, struct bytes key)
     return (struct mvcc_key_id){ .a = h.low, .b = (uint32_t)h.high };
 }
 
+/* A key of no bytes is refused by etcd's API; only the record that a revision bump leaves
+ * has none, for its value is empty. */
 enum rc mvcc_record_read(const uint8_t seed[static SIPHASH_KEY_SIZE],
                          const struct mvcc_rev *rev, struct bytes value,
                          struct mvcc_record *out, struct err *e)

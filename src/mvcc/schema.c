@@ -25,6 +25,8 @@ enum mvcc_bucket mvcc_bucket_find(struct bytes name)
     return MVCC_BUCKETS;
 }
 
+/* etcd reads both numbers as int64 and orders by their unsigned bytes: a negative one
+ * would lie behind all others, and is no revision to it. */
 enum rc mvcc_rev_read(struct bytes key, struct mvcc_rev *out, struct err *e)
 {
     uint64_t main, sub;
@@ -74,6 +76,9 @@ enum rc message_end(const struct pb_reader *r, struct bytes message, struct err 
                    pb_offset(r, message), message.n);
 }
 
+/* mvccpb.KeyValue { bytes key = 1; int64 create_revision = 2, mod_revision = 3,
+ * version = 4; bytes value = 5; int64 lease = 6 }. Of a field that comes twice the last
+ * one counts, as everywhere in protobuf. */
 enum rc mvcc_kv_read(struct bytes value, struct mvcc_kv *out, struct err *e)
 {
     struct pb_reader r = pb_reader_of(value);
@@ -109,6 +114,8 @@ enum rc mvcc_kv_read(struct bytes value, struct mvcc_kv *out, struct err *e)
     return RC_OK;
 }
 
+/* leasepb.Lease { int64 ID = 1, TTL = 2, RemainingTTL = 3 }; the key repeats the id, big
+ * end first. */
 enum rc mvcc_lease_read(struct bytes key, struct bytes value, struct mvcc_lease *out,
                         struct err *e)
 {
@@ -133,6 +140,8 @@ enum rc mvcc_lease_read(struct bytes key, struct bytes value, struct mvcc_lease 
     return RC_OK;
 }
 
+/* etcdserverpb.AlarmMember { uint64 memberID = 1; AlarmType alarm = 2 }, as a key: what
+ * etcd looks up is these bytes. */
 enum rc mvcc_alarm_read(struct bytes key, struct mvcc_alarm *out, struct err *e)
 {
     struct pb_reader r = pb_reader_of(key);
@@ -212,7 +221,8 @@ enum rc mvcc_flag_read(struct bytes value, bool *out, struct err *e)
     "abcdefghijklmnopqrstuvwxyz" \
     "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
-/* Digits up to the stop character; advances *p past them. */
+/* Digits up to the stop character, of which 5 are the most, so that nothing overflows;
+ * advances *p past them. */
 static bool version_part(const char **p, unsigned *out)
 {
     unsigned n = 0, digits = 0;

@@ -69,6 +69,8 @@ static enum rc block_add(struct stream_sink *s, uint64_t page, struct err *e)
     return RC_OK;
 }
 
+/* Free pages are packed like any other: which ones count is known when the branches have
+ * gone by, and bbolt writes those anywhere. */
 static enum rc on_leaf(void *arg, const struct bolt_page *page, struct err *e)
 {
     struct stream_sink *s = arg;
@@ -150,6 +152,8 @@ static bool step_next(struct bytes *rest, struct step *out, struct bytes *key,
     return true;
 }
 
+/* A leaf with overflow is complete after pages that lie inside of it, so that blocks do
+ * not come in order. */
 static int by_page(const void *a, const void *b)
 {
     uint64_t x = ((const struct block *)a)->page, y = ((const struct block *)b)->page;
@@ -242,6 +246,7 @@ static enum rc feed(const struct stream_sink *s, struct mvcc_assemble *a, bool *
     return RC_OK;
 }
 
+/* From here on it is a survey as of a file. */
 static enum rc assemble(struct stream_sink *s, bool undamaged, struct err *e)
 {
     AT_END(mvcc_assemble_clear) struct mvcc_assemble a = { 0 };

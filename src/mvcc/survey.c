@@ -63,6 +63,7 @@ static void survey_end(struct survey *s)
     mvcc_assemble_clear(&s->assemble);
 }
 
+/* etcdutl's totalSize: what lies beyond the mark, trailer included, is not counted. */
 static void page_facts(const struct bolt_file *file, const struct bolt_walk_result *walk,
                        struct mvcc_facts *out)
 {
@@ -100,6 +101,7 @@ enum rc mvcc_survey_file(const struct bolt_file *file,
 
 /* ---- HashKV alone ----------------------------------------------------------------- */
 
+/* The other buckets may be as broken as they like. */
 struct key_walk {
     struct mvcc_history *history;
     bool inside; /* bucket key */
