@@ -105,6 +105,7 @@ flow-$(1): $$(BUILD)/tests/flow/$(1) $$(BUILD)/holdfast
 endef
 $(foreach f,$(FLOWS),$(eval $(call flow,$(f))))
 flow: $(FLOWS:%=flow-%)           ## whole commands against real etcd (scripts/peers first)
+tests: $(UNITS:%=$(BUILD)/tests/unit/%/run) $(FLOWS:%=$(BUILD)/tests/flow/%) $(BUILD)/holdfast
 
 # Each fuzz target runs FUZZ_SECONDS from its corpus; a finding fails the run.
 FUZZ_SECONDS ?= 60
@@ -122,12 +123,18 @@ run-fuzzers: $(FUZZERS:%=fuzz-%)
 fuzz:                             ## run every fuzz target for FUZZ_SECONDS (default 60)
 	@$(MAKE) --no-print-directory MODE=fuzz CC=clang run-fuzzers
 
+$(BUILD)/tests/bench/load: $(BUILD)/tests/bench/load.o $(call archives,wire $(uses.wire))
+	@$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
+
 # ---- what CI runs --------------------------------------------------------------------
 test:                             ## everything CI runs; installs what is missing
 	@scripts/setup test
 	@scripts/peers $(if $(CI),--require)
 	@$(MAKE) --no-print-directory lint
-	@$(MAKE) --no-print-directory CC=clang BUILD=build/clang all
+	@$(MAKE) --no-print-directory -j2 CC=clang BUILD=build/clang all
+	@$(MAKE) --no-print-directory -j2 all
+	@$(MAKE) --no-print-directory check-help
+	@$(MAKE) --no-print-directory -j2 MODE=sanitize tests
 	@$(MAKE) --no-print-directory MODE=sanitize unit flow
 	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=3
 	@echo "all tests passed"
@@ -138,14 +145,14 @@ test-long: test                   ## the same, then longer seeds and a minute of
 
 demo:                             ## save, verify, destroy, restore, boot, compare: on a real etcd
 	@scripts/setup build
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory -j2 all
 	@scripts/demo $(BUILD)/holdfast
 
 bench:                            ## ratios to etcdctl and etcdutl, side by side (SETS="small medium")
 	@scripts/setup test
 	@scripts/peers 3.5 3.6
-	@$(MAKE) --no-print-directory MODE=release all
-	@scripts/bench build/release/holdfast $(SETS)
+	@$(MAKE) --no-print-directory MODE=release all build/release/tests/bench/load
+	@scripts/bench build/release $(SETS)
 
 # ---- what else is made from the option tables ------------------------------------------
 man: $(BUILD)/holdfast            ## manual pages, into $(BUILD)/man
@@ -192,7 +199,7 @@ clean:                            ## remove everything that was built
 	@rm -rf build compile_commands.json
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
-.PHONY: all help unit $(UNITS:%=unit-%) flow $(FLOWS:%=flow-%) fuzz run-fuzzers \
+.PHONY: all help unit $(UNITS:%=unit-%) tests flow $(FLOWS:%=flow-%) fuzz run-fuzzers \
   $(FUZZERS:%=fuzz-%) test test-long demo bench format lint coverage compdb clean \
   man check-help install
 .SECONDARY:
