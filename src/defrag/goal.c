@@ -1,7 +1,9 @@
 #include "defrag/goal.h"
 
 #include <inttypes.h>
-#include <stdio.h>
+#include <string.h>
+
+#include "util/str.h"
 
 static enum rc check_past(const struct defrag_marks *m, int64_t revision, struct err *e)
 {
@@ -54,18 +56,15 @@ enum rc defrag_goal_revision(const struct defrag_goal *g, const struct defrag_ma
 
 enum rc defrag_goal_version(const char *version, bool *drops_tombstone, struct err *e)
 {
-    unsigned minor = 0, patch = 0;
-    int end = 0, whole = 0;
+    char minor = strncmp(version, "3.", 2) == 0 ? version[2] : '\0';
+    uint64_t patch = UINT64_MAX;
 
-    if (sscanf(version, "3.%1u%n.%3u%n", &minor, &end, &patch, &whole) >= 1 &&
-        minor >= 4 && minor <= 7 && version[whole > 0 ? whole : end] == '\0') {
-        bool old = (minor == 4 && patch < 34) || (minor == 5 && patch < 16);
-
-        *drops_tombstone = whole > 0 && old;
-        return RC_OK;
-    }
-    return err_set(e, RC_USAGE,
-                   "--target-version '%s' is no version from 3.4 to 3.7" HINT
-                   "such as 3.6, or 3.5.12 when the patch level matters",
-                   version);
+    if (minor < '4' || minor > '7' ||
+        (version[3] != '\0' && (version[3] != '.' || !str_to_u64(version + 4, &patch))))
+        return err_set(e, RC_USAGE,
+                       "--target-version '%s' is no version from 3.4 to 3.7" HINT
+                       "such as 3.6, or 3.5.12 when the patch level matters",
+                       version);
+    *drops_tombstone = (minor == '4' && patch < 34) || (minor == '5' && patch < 16);
+    return RC_OK;
 }
