@@ -23,6 +23,12 @@ const char *__lsan_default_suppressions(void)
 }
 #endif
 
+void flow_need(const char *version)
+{
+    if (!cluster_available(cluster_backend(version)))
+        cr_skip_test("etcd %s is not in the peers' cache", version);
+}
+
 static const char *command_line(const char *const argv[])
 {
     static char text[2048];

@@ -189,8 +189,6 @@ static void cross(const char *from_version, const char *to_version)
     const char *file;
     char what[64];
 
-    if (!cluster_available(old) || !cluster_available(new))
-        return;
     snprintf(what, sizeof what, "from %s to %s", from_version, to_version);
     start_with_history(&from, old, &w);
     picture_take(w, &before);
@@ -206,6 +204,8 @@ static void cross(const char *from_version, const char *to_version)
 #define CROSS(from, to, from_version, to_version)                         \
     CASE(peers, from##_snapshot_boots_on_##to, .timeout = FLOW_TIMEOUT_S) \
     {                                                                     \
+        flow_need(from_version);                                          \
+        flow_need(to_version);                                            \
         cross(from_version, to_version);                                  \
     }
 

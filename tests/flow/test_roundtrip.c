@@ -218,6 +218,81 @@ EACH_ETCD(roundtrip, no_revision_is_used_twice_after_a_bump)
     picture_same(&old, &new, b->name);
 }
 
+/* A snapshot with Kubernetes keys is bumped unasked, and what comes of it is a database
+ * like any other: it survives a second boot, is saved, proved and restored again. */
+EACH_ETCD(roundtrip, a_bumped_cluster_is_like_any_other)
+{
+    CLUSTER from = { 0 }, to = { 0 }, again = { 0 };
+    OWNED(wire_client) before = NULL;
+    OWNED(wire_client) after = NULL;
+    OWNED(wire_client) last = NULL;
+    PICTURE old = { 0 }, new = { 0 };
+    struct flow_hash hash;
+    const char *file;
+
+    cluster_start(&from, b, NULL);
+    flow_connect(&from, &before);
+    history_make(before, 5);
+    history_fill(before, "/registry/pods", 50, 100);
+    file = path_in(from.dir, "x.db");
+    TOOL(s, 0, "snapshot", "save", file, "--endpoints", cluster_endpoints(&from));
+    cluster_kill(&from, 0, SIGTERM);
+
+    flow_plan(&to, b, 1);
+    TOOL(r, 0, "restore", file, "--name", "m0", "--data-dir", to.members[0].data_dir,
+         "--initial-cluster", cluster_initial(&to, 1));
+    cluster_boot_first(&to, 1);
+    watch_is_refused(&to, 10);
+    cluster_kill(&to, 0, SIGTERM);
+    cluster_boot_first(&to, 1);
+    flow_connect(&to, &after);
+    history_fill(after, "/registry/pods", 20, 50);
+    picture_take(after, &old);
+    cr_assert_gt(old.revision, 1000000000, "%s", b->name);
+    hash = flow_hashkv(after, 0, 0);
+    file = path_in(to.dir, "y.db");
+    TOOL(s2, 0, "snapshot", "save", file, "--endpoints", cluster_endpoints(&to));
+    TOOL(v2, 0, "snapshot", "verify", file, "--against-cluster", "--endpoints",
+         cluster_endpoints(&to));
+    cluster_kill(&to, 0, SIGTERM);
+
+    flow_plan(&again, b, 1);
+    TOOL(r2, 0, "restore", file, "--name", "m0", "--data-dir", again.members[0].data_dir,
+         "--initial-cluster", cluster_initial(&again, 1), "--bump-revision", "0");
+    cluster_boot_first(&again, 1);
+    flow_connect(&again, &last);
+    same_hash(hash, flow_hashkv(last, 0, 0), b->name);
+    picture_take(last, &new);
+    picture_same(&old, &new, b->name);
+}
+
+/* Nothing but a cluster id, and its log on another disk. */
+EACH_ETCD(roundtrip, an_empty_store_with_a_wal_dir)
+{
+    static char wal[600];
+    const char *const flags[] = { "--wal-dir", wal, NULL };
+    CLUSTER from = { 0 }, to = { 0 };
+    OWNED(wire_client) before = NULL;
+    OWNED(wire_client) after = NULL;
+    struct flow_hash hash;
+    const char *file;
+
+    cluster_start(&from, b, NULL);
+    flow_connect(&from, &before);
+    hash = flow_hashkv(before, 0, 0);
+    file = path_in(from.dir, "x.db");
+    TOOL(s, 0, "snapshot", "save", file, "--endpoints", cluster_endpoints(&from));
+    cluster_plan(&to, b, &(struct cluster_options){ .flags = flags });
+    snprintf(wal, sizeof wal, "%s/wal", to.dir);
+    TOOL(r, 0, "restore", file, "--name", "m0", "--data-dir", to.members[0].data_dir,
+         "--initial-cluster", cluster_initial(&to, 1), "--wal-dir", wal);
+    cluster_boot_first(&to, 1);
+    flow_connect(&to, &after);
+    same_hash(hash, flow_hashkv(after, 0, 0), b->name);
+    history_put(after, "first", "1");
+    cr_assert_eq(history_revision(after), 2, "%s", b->name);
+}
+
 static void restore_by_plan(const struct cluster *to, const char *file, unsigned i)
 {
     const struct cluster_member *m = &to->members[i];
