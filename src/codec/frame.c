@@ -39,7 +39,7 @@ static enum rc fill(struct frame_reader *r, struct bytes *in, size_t want, struc
 static enum rc finish_held(struct frame_reader *r, struct bytes *in, frame_fn *fn,
                            void *arg, struct err *e)
 {
-    size_t size;
+    size_t size = 0;
 
     if (r->held.n < FRAME_HEADER_SIZE) {
         TRY(fill(r, in, FRAME_HEADER_SIZE, e));

@@ -99,7 +99,7 @@ enum rc codec_unpack(const ProtobufCMessageDescriptor *type, struct bytes in, vo
 {
     struct budget budget = { .left = CODEC_MEMORY_FLOOR };
     ProtobufCAllocator from = { take, give_back, &budget };
-    ProtobufCMessage *message;
+    void *message;
     size_t more;
 
     if (!__builtin_mul_overflow(in.n, (size_t)CODEC_MEMORY_FACTOR, &more))

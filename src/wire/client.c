@@ -26,35 +26,34 @@ static bool wants_tls(const struct wire_options *o)
 /* "host", "host:port", "[v6]:port": what may follow a scheme. */
 static bool is_authority(const char *s, bool needs_port)
 {
-    const char *port = strrchr(s, ':');
-    uint64_t number;
+    const char *rest = *s == '[' ? strchr(s, ']') : s + strcspn(s, ":");
+    uint64_t port;
 
-    if (*s == '\0' || strpbrk(s, "/?#@ \\\"<>") != NULL)
+    if (rest == NULL || rest == s || strpbrk(s, "/?#@ \\\"<>") != NULL)
         return false;
-    if (port == NULL || (*s == '[' && port[-1] != ']' && strchr(s, ']')[1] == '\0'))
+    rest += *rest == ']' ? 1 : 0;
+    if (*rest == '\0')
         return !needs_port;
-    return str_to_u64(port + 1, &number) && number > 0 && number < 65536 && port > s;
+    return *rest == ':' && str_to_u64(rest + 1, &port) && port > 0 && port < 65536;
 }
 
 static enum rc set_url(const char *given, bool tls, char **out, struct err *e)
 {
     const char *scheme = tls ? "https://" : "http://";
-    const char *rest = given;
     AT_END(mem_end) char *url = NULL;
     bool bare = strstr(given, "://") == NULL;
 
-    if (starts_with(given, "http://") || starts_with(given, "https://")) {
-        rest = strstr(given, "://") + 3;
+    if (starts_with(given, "http://") || starts_with(given, "https://"))
         scheme = "";
-    } else if (!bare) {
+    else if (!bare)
         return err_set(e, RC_USAGE, "endpoint %s: only http:// and https:// are known",
                        given);
-    }
     TRY(str_format(&url, e, "%s%s", scheme, given));
-    if (str_ends(url, "/"))
-        url[strlen(url) - 1] = '\0';
-    rest = strstr(url, "://") + 3;
-    if (!is_authority(rest, bare))
+    char *authority = strstr(url, "://") + 3;
+
+    if (str_ends(authority, "/"))
+        authority[strlen(authority) - 1] = '\0';
+    if (!is_authority(authority, bare))
         return err_set(e, RC_USAGE,
                        "endpoint %s is not of the form [http[s]://]host:port" HINT
                        "etcd's client port is usually 2379",

@@ -41,7 +41,7 @@ enum fake_what {
     FAKE_DRIP,         /* one byte of database each n ms, for ever */
     FAKE_STATUS,       /* ends with gRPC status n and `text` as it stands */
     FAKE_NO_STATUS,    /* ends the stream properly, without a status */
-    FAKE_TWO_STATUSES, /* status 0, and then status n */
+    FAKE_TWO_STATUSES, /* status m, and then status n */
     FAKE_RESET,        /* RST_STREAM with HTTP/2 error n */
     FAKE_CLOSE,        /* closes the connection */
     FAKE_ABORT,        /* the same with a TCP reset */

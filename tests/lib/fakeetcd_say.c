@@ -486,7 +486,7 @@ static enum say do_once(struct fake *f, struct stream *s, const struct fake_step
     case FAKE_NO_STATUS:
         return end_with(s, -1, -1, NULL);
     case FAKE_TWO_STATUSES:
-        return end_with(s, 0, (int)step->n, NULL);
+        return end_with(s, (int)step->m, (int)step->n, NULL);
     case FAKE_RESET:
         s->status = (int)step->n;
         return SAY_RESET;

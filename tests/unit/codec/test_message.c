@@ -73,7 +73,9 @@ CASE(codec_message, refusals_name_the_type)
     struct err e = { 0 };
 
     cr_assert_eq(codec_unpack(&etcdrpc__status_response__descriptor,
-                              bytes_str("\x12\x05" "ab"), &r, &e),
+                              bytes_str("\x12\x05"
+                                        "ab"),
+                              &r, &e),
                  RC_CORRUPT);
     cr_assert_str_eq(e.why, "4 bytes are no valid StatusResponse message");
     cr_assert_null(r);

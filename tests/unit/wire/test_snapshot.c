@@ -177,6 +177,10 @@ static const struct {
       SCRIPT(FAKE_DO(FAKE_REST, 0), FAKE_DO(FAKE_TRAILER, 0),
              FAKE_DO(FAKE_TWO_STATUSES, 14)),
       WIRE_UNAVAILABLE, RC_NET, "no reason given (gRPC Unavailable)" },
+    { "a success after the failure",
+      SCRIPT(FAKE_DO(FAKE_REST, 0), FAKE_DO(FAKE_TRAILER, 0),
+             { .what = FAKE_TWO_STATUSES, .n = 0, .m = 14 }),
+      WIRE_UNAVAILABLE, RC_NET, "no reason given (gRPC Unavailable)" },
     { "reset", SCRIPT(FAKE_DO(FAKE_DATA, 65536), FAKE_DO(FAKE_RESET, 2)),
       WIRE_UNREACHABLE, RC_NET,
       "the connection broke: HTTP/2 stream 1 was not closed cleanly: INTERNAL_ERROR "
@@ -280,7 +284,7 @@ CASE(wire_snapshot, a_cut_after_any_byte_is_a_failure, .timeout = 120)
 CASE(wire_snapshot, a_cut_at_any_message_is_a_failure, .timeout = 60)
 {
     for (uint64_t n = 0; n <= 256 << 10; n += 32768)
-        for (int how = FAKE_CLOSE; how <= FAKE_ABORT; how++) {
+        for (enum fake_what how = FAKE_CLOSE; how <= FAKE_ABORT; how++) {
             ATTEMPT a = { .script = SCRIPT(FAKE_DO(FAKE_DATA, n), FAKE_DO(how, 0)) };
 
             attempt_run(&a);
