@@ -10,9 +10,11 @@ const char *bolt_fault_code(const struct bolt_fault *fault)
         [BOLT_FAULT_ID] = "page-id",
         [BOLT_FAULT_KIND] = "page-kind",
         [BOLT_FAULT_EXTENT] = "page-extent",
+        [BOLT_FAULT_SLACK] = "page-extent",
         [BOLT_FAULT_EMPTY] = "branch-empty",
         [BOLT_FAULT_TABLE] = "element-range",
         [BOLT_FAULT_OVERLAP] = "element-overlap",
+        [BOLT_FAULT_GAP] = "element-gap",
         [BOLT_FAULT_RANGE] = "element-range",
         [BOLT_FAULT_FLAGS] = "element-flags",
         [BOLT_FAULT_KEY_SIZE] = "key-size",
@@ -46,6 +48,9 @@ void bolt_fault_text(const struct bolt_fault *fault, char out[static BOLT_FAULT_
     case BOLT_FAULT_EXTENT:
         snprintf(out, n, "claims %llu overflow pages, more than follow it", detail);
         break;
+    case BOLT_FAULT_SLACK:
+        snprintf(out, n, "claims %llu overflow pages, more than it fills", detail);
+        break;
     case BOLT_FAULT_EMPTY:
         snprintf(out, n, "is a branch without children");
         break;
@@ -56,6 +61,10 @@ void bolt_fault_text(const struct bolt_fault *fault, char out[static BOLT_FAULT_
     case BOLT_FAULT_OVERLAP:
         snprintf(out, n, "has element %u begin at its byte %llu, inside what precedes it",
                  element, detail);
+        break;
+    case BOLT_FAULT_GAP:
+        snprintf(out, n, "has bytes that belong to no element before its byte %llu",
+                 detail);
         break;
     case BOLT_FAULT_RANGE:
         snprintf(out, n, "has element %u end at its byte %llu, beyond the page", element,
@@ -169,8 +178,10 @@ static bool key_size_allowed(const struct bolt_page *page, uint32_t i, uint32_t 
     return size <= BOLT_KEY_MAX;
 }
 
-/* Every bbolt writes keys and values in the order of the elements. Insisting on it finds
- * overlaps in one pass and keeps the work on a hostile page in proportion to its size. */
+/* Every bbolt writes keys and values in the order of the elements, right after the table
+ * and each other. Insisting on it finds overlaps in one pass, keeps the work on a hostile
+ * page in proportion to its size, and tells a count that lost elements, which bbolt takes
+ * as it is. */
 bool bolt_page_body(struct bolt_page *page, struct bolt_fault *fault)
 {
     uint64_t end = BOLT_PAGE_HEADER + (uint64_t)page->count * BOLT_ELEMENT;
@@ -184,14 +195,18 @@ bool bolt_page_body(struct bolt_page *page, struct bolt_fault *fault)
     for (uint32_t i = 0; i < page->count; i++) {
         struct element el = read_element(page, i);
         struct bytes key;
+        bool gap;
 
         if (el.flags > 1)
             return bad(fault, BOLT_FAULT_FLAGS, i, el.flags);
         if (el.at < end)
             return bad(fault, BOLT_FAULT_OVERLAP, i, el.at);
+        gap = el.at != end;
         end = el.at + el.key_size + el.value_size;
         if (end > page->extent)
             return bad(fault, BOLT_FAULT_RANGE, i, end);
+        if (gap)
+            return bad(fault, BOLT_FAULT_GAP, i, el.at);
         if (!key_size_allowed(page, i, el.key_size))
             return bad(fault, BOLT_FAULT_KEY_SIZE, i, el.key_size);
         key = (struct bytes){ page->p + el.at, el.key_size };
@@ -200,6 +215,9 @@ bool bolt_page_body(struct bolt_page *page, struct bolt_fault *fault)
         before = key;
         buckets += el.flags;
     }
+    /* Old bbolt takes a page too many when the last one is full, and never more. */
+    if (page->overflow > end * (1 + (uint64_t)page->overflow) / page->extent)
+        return bad(fault, BOLT_FAULT_SLACK, 0, page->overflow);
     page->buckets = (uint16_t)buckets;
     return true;
 }

@@ -45,9 +45,11 @@ enum bolt_fault_kind {
     BOLT_FAULT_ID,      /* another page's header; detail: its id */
     BOLT_FAULT_KIND,    /* detail: the flags found */
     BOLT_FAULT_EXTENT,  /* detail: the overflow claimed */
+    BOLT_FAULT_SLACK,   /* detail: overflow */
     BOLT_FAULT_EMPTY,   /* a branch without children */
     BOLT_FAULT_TABLE,   /* element: how many; detail: the extent */
     BOLT_FAULT_OVERLAP, /* detail: where the element's key begins in the page */
+    BOLT_FAULT_GAP,     /* likewise */
     BOLT_FAULT_RANGE,   /* detail: where the element ends in the page */
     BOLT_FAULT_FLAGS,   /* detail: the element's flags */
     BOLT_FAULT_KEY_SIZE,

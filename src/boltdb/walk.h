@@ -29,13 +29,14 @@ struct bolt_walk_result {
  *   page-range       points to a page outside 2 .. high-water mark
  *   page-id          a page without a header, or with another page's
  *   page-kind        neither branch nor leaf
- *   page-extent      overflow reaches beyond the high-water mark
+ *   page-extent      overflow reaches beyond the high-water mark, or is not filled
  *   page-twice       in use twice, also as overflow or freelist
  *   page-cycle       reached again from below itself (a bucket loop as well)
  *   tree-depth       more than BOLT_DEPTH_MAX levels
  *   branch-empty, leaf-empty (unless a bucket's root)
  *   element-range    table, key or value beyond the page's extent
- *   element-overlap  keys and values not one after the other
+ *   element-overlap  keys and values not in the order of the elements
+ *   element-gap      bytes between them: a count that lost elements
  *   element-flags    unknown flags
  *   key-size, key-order, key-bounds (against the parent)
  *   bucket-header, bucket-inline, bucket-nested, root-element

@@ -133,7 +133,7 @@ static uint64_t inline_with_root(struct image *db)
 
 static uint64_t bucket_without_header(struct image *db)
 {
-    uint8_t *el = forge_bucket_element(db, "key");
+    uint8_t *el = forge_bucket_element(db, "meta"); /* the last one: no gap follows */
 
     put_le32(el + 12, 15);
     return forge_root(db);

@@ -210,8 +210,28 @@ static uint64_t branch_count_0(struct image *db)
 
 static uint64_t branch_count_1(struct image *db)
 {
-    put_le16(forge_page(db, forge_branch(db)) + 10, 1);
+    uint8_t *page = forge_page(db, forge_branch(db)), *el = page + 16;
+
+    memmove(el + 16, el + le32(el), le32(el + 4));
+    put_le32(el, 16);
+    put_le16(page + 10, 1);
     return forge_branch(db);
+}
+
+static uint64_t branch_count_less(struct image *db)
+{
+    uint8_t *page = forge_page(db, forge_branch(db));
+
+    put_le16(page + 10, le16(page + 10) - 1);
+    return forge_branch(db);
+}
+
+static uint64_t leaf_count_less(struct image *db)
+{
+    uint64_t id = forge_leaf(db);
+
+    put_le16(forge_page(db, id) + 10, le16(forge_page(db, id) + 10) - 1);
+    return id;
 }
 
 static uint64_t leaf_count_0(struct image *db)
@@ -285,7 +305,7 @@ static uint64_t overflow_grown(struct image *db)
     uint64_t high_water = le64(forge_page(db, 0) + 56);
 
     put_le32(forge_page(db, id) + 12, (uint32_t)(high_water - id - 1));
-    return FINDING_NO_PAGE;
+    return id;
 }
 
 static uint64_t wrong_id(struct image *db)
@@ -396,6 +416,8 @@ const struct forgery forgeries_of_pages[] = {
     { "count 0xffff", "element-range", count_all_ones, E },
     { "branch of no child", "branch-empty", branch_count_0, E },
     { "branch of one child", "branch-arity", branch_count_1, W },
+    { "branch that lost a child", "element-gap", branch_count_less, E },
+    { "leaf that lost an element", "element-gap", leaf_count_less, E },
     { "empty leaf", "leaf-empty", leaf_count_0, E },
     { "pos wraps", "element-range", pos_huge, E },
     { "pos inside the data before", "element-overlap", pos_small, E },
@@ -407,7 +429,7 @@ const struct forgery forgeries_of_pages[] = {
     { "unknown element flags", "element-flags", unknown_flags, E },
     { "overflow 2^32-1", "page-extent", overflow_huge, E },
     { "overflow shrunk", "element-range", overflow_shrunk, E },
-    { "overflow reaches over others", "page-twice", overflow_grown, E },
+    { "overflow reaches over others", "page-extent", overflow_grown, E },
     { "wrong id", "page-id", wrong_id, E },
     { "no header", "page-id", no_header, E },
     { "page of zeros", "page-id", page_of_zeros, E },

@@ -141,7 +141,7 @@ CASE(boltdb_page, may_be_full_to_its_last_byte)
 
 CASE(boltdb_page, limits_keys_to_32768_bytes)
 {
-    const size_t size = 512UL * 80;
+    const size_t size = 512UL * 65;
     AT_END(mem_end) uint8_t *p = leaf_of(1, size);
     struct bolt_page page;
     struct err e = { 0 };
