@@ -1,6 +1,3 @@
-#include <fcntl.h>
-#include <string.h>
-
 #include "cli/commands.h"
 #include "crypto/age_keys.h"
 #include "storage/posix.h"
@@ -19,16 +16,6 @@ static const struct opt keygen_opts[] = {
 };
 /* clang-format on */
 
-static enum rc write_key(const char *path, const char *text, struct err *e)
-{
-    const struct posix_put_options options = { .file = { .buffered = true } };
-    OWNED(sink) to = NULL;
-
-    TRY(posix_put_new(path, &options, &to, e));
-    TRY(sink_write(to, text, strlen(text), e));
-    return sink_finish(to, e);
-}
-
 static enum rc keygen(struct cli *c, const void *args, struct err *e)
 {
     const struct keygen_args *a = args;
@@ -38,7 +25,7 @@ static enum rc keygen(struct cli *c, const void *args, struct err *e)
 
     TRY(age_keygen(file, recipient, e));
     if (a->output != NULL) {
-        rc = write_key(a->output, file, e);
+        rc = posix_put_text(a->output, file, e);
     } else {
         printer_put(c->out, file);
         rc = RC_OK;

@@ -252,17 +252,6 @@ static enum rc from_plan(struct cli *c, const struct restore_args *a, struct err
     return run(c, a, &p, a->file == NULL ? file : a->file, e);
 }
 
-static enum rc put_text(const char *path, const char *text, struct err *e)
-{
-    const struct posix_put_options options = { .file = { .buffered = true } };
-    OWNED(sink) to = NULL;
-
-    TRY(posix_put_new(path, &options, &to, e));
-    TRY(sink_write(to, text, strlen(text), e));
-    TRY(sink_write(to, "\n", 1, e));
-    return sink_finish(to, e);
-}
-
 /* The snapshot is read once here, so that the plan names it by its digest and the bump is
  * decided once for all members. */
 static enum rc decide_source(const struct restore_args *a, const struct restore_plan *p,
@@ -302,7 +291,7 @@ static enum rc write_plan(struct cli *c, const struct restore_args *a,
     TRY(decide_source(a, p, &source, e));
     TRY(restore_planfile_render(p, &source, &plan, e));
     TRY(json_render(plan, true, &text, e));
-    TRY(put_text(a->write_plan, text, e));
+    TRY(posix_put_text(a->write_plan, text, e));
     result_str(r, "Plan", "plan", a->write_plan);
     result_id(r, "Cluster id", "cluster_id", "cluster_id_hex", p->cluster_id);
     result_u64(r, "Members", "members", p->members.count);

@@ -167,3 +167,13 @@ enum rc posix_put_new(const char *path, const struct posix_put_options *options,
         return stream_sink_new(STDOUT_FILENO, "standard output", o->file.result, out, e);
     return put_new(path, o, out, e);
 }
+
+enum rc posix_put_text(const char *path, const char *text, struct err *e)
+{
+    const struct posix_put_options options = { .file = { .buffered = true } };
+    OWNED(sink) to = NULL;
+
+    TRY(posix_put_new(path, &options, &to, e));
+    TRY(sink_write(to, text, strlen(text), e));
+    return sink_finish(to, e);
+}

@@ -32,4 +32,7 @@ struct posix_put_options {
 enum rc posix_put_new(const char *path, const struct posix_put_options *options,
                       struct sink **out, struct err *e);
 
+/* A small file from a text, by the same promises. */
+enum rc posix_put_text(const char *path, const char *text, struct err *e);
+
 #endif
