@@ -285,13 +285,15 @@ static enum rc write_plan(struct cli *c, const struct restore_args *a,
 {
     struct restore_plan_source source;
     AT_END(mem_end) char *text = NULL;
+    AT_END(mem_end) char *line = NULL;
     OWNED(result) r = result_new();
     OWNED(json) plan = NULL;
 
     TRY(decide_source(a, p, &source, e));
     TRY(restore_planfile_render(p, &source, &plan, e));
     TRY(json_render(plan, true, &text, e));
-    TRY(posix_put_text(a->write_plan, text, e));
+    TRY(str_format(&line, e, "%s\n", text));
+    TRY(posix_put_text(a->write_plan, line, e));
     result_str(r, "Plan", "plan", a->write_plan);
     result_id(r, "Cluster id", "cluster_id", "cluster_id_hex", p->cluster_id);
     result_u64(r, "Members", "members", p->members.count);
