@@ -17,8 +17,11 @@ static const struct bytes rev_2 = {
 static const struct bytes rev_3 = {
     (const uint8_t *)"\0\0\0\0\0\0\0\2_\0\0\0\0\x80\0\0\0", 17
 };
-static const struct bytes text_1 = { (const uint8_t *)"\0\0\0\0\0\0\0\1-aaaaaaaa", 17 };
-static const struct bytes text_2 = { (const uint8_t *)"\0\0\0\0\0\0\0\2_aaaaaaaax", 18 };
+static const struct bytes text_1 = { (const uint8_t *)"\0\0\0\0\0\0\0\1-\0\0\0\0\0\0\0\0",
+                                     17 };
+static const struct bytes text_2 = {
+    (const uint8_t *)"\0\0\0\0\0\0\0\2_\0\0\0\0\0\0\0\1x", 18
+};
 
 /* Facts of a page with the two keys, looked up again. */
 static void expect_back(enum bolt_page_kind kind, struct bytes a, struct bytes b,
@@ -62,8 +65,10 @@ CASE(boltdb_facts, keep_keys_exactly)
     expect_back(BOLT_PAGE_BRANCH, rev_1, rev_2, 0, 48);
     expect_back(BOLT_PAGE_LEAF, rev_2, rev_3, 0, 0);
     expect_back(BOLT_PAGE_BRANCH, rev_2, rev_3, 0, 0);
-    expect_back(BOLT_PAGE_LEAF, text_1, text_2, 0, 0);
-    expect_back(BOLT_PAGE_BRANCH, text_1, text_2, 0, 0);
+    expect_back(BOLT_PAGE_LEAF, text_1, rev_3, 0, 0);
+    expect_back(BOLT_PAGE_BRANCH, text_1, rev_3, 0, 0);
+    expect_back(BOLT_PAGE_LEAF, rev_1, text_2, 0, 0);
+    expect_back(BOLT_PAGE_BRANCH, rev_1, text_2, 0, 0);
     expect_back(BOLT_PAGE_LEAF, rev_1, bytes_str("a"), 0, 0);
 }
 

@@ -81,7 +81,7 @@ static void before_us(int number, siginfo_t *info, void *context)
 CASE(boltdb_guard, passes_on_what_is_not_ours)
 {
     struct sigaction sa = { .sa_sigaction = before_us, .sa_flags = SA_SIGINFO };
-    uint8_t *ours = map_cut_file(4096), *theirs = map_cut_file(4096);
+    uint8_t *ours = map_cut_file(8192), *theirs = ours + 4096;
     struct guard *g = NULL;
     struct err e = { 0 };
 
@@ -91,8 +91,7 @@ CASE(boltdb_guard, passes_on_what_is_not_ours)
     cr_assert_eq(passed, 1);
     cr_assert(!guard_hit(g));
     guard_release(g);
-    munmap(ours, 4096);
-    munmap(theirs, 4096);
+    munmap(ours, 8192);
 }
 
 /* With nobody before us the process dies as it would have. */
