@@ -94,39 +94,40 @@ EACH_ETCD(tls, whom_nobody_vouches_for_is_refused)
     cr_assert_str_eq(dir_listing(c.dir), "m0 m0.log");
 }
 
-static void save_over_tls(const struct cluster *c, const char *dir, int status,
-                          const char *word)
+static void save_over_tls(const struct cluster *c, const char *dir, const char *name,
+                          int status, const char *word)
 {
-    TOOL(p, status, "snapshot", "save", path_in(c->dir, "x.db"), "--endpoints",
+    TOOL(p, status, "snapshot", "save", path_in(c->dir, name), "--endpoints",
          cluster_endpoints(c), "--cacert", path_in(dir, "ca.crt"));
     if (word != NULL)
         refused(&p, word, c->backend->name);
 }
 
-/* etcd reads its certificate anew for each connection, so one server shows them all. */
+/* etcd reads its certificate anew for each connection, so one server shows them all; not
+ * before the first one, since it does not start on a key that is just being replaced. */
 EACH_ETCD(tls, a_server_that_is_not_who_it_should_be_is_refused)
 {
     CLUSTER c = { 0 };
     const char *dir = certificates();
-    char skip[64] = "--insecure-skip-tls-verify";
 
     cluster_start(&c, b, &(struct cluster_options){ .tls_dir = dir });
+    save_over_tls(&c, dir, "1.db", 0, NULL);
     serve_as(dir, "old");
-    save_over_tls(&c, dir, 7, "expired");
+    save_over_tls(&c, dir, "2.db", 7, "expired");
     serve_as(dir, "other");
-    save_over_tls(&c, dir, 7, "another host name");
-    TOOL(p, 0, "snapshot", "save", path_in(c.dir, "y.db"), "--endpoints",
-         cluster_endpoints(&c), skip);
+    save_over_tls(&c, dir, "2.db", 7, "another host name");
+    TOOL(p, 0, "snapshot", "save", path_in(c.dir, "3.db"), "--endpoints",
+         cluster_endpoints(&c), "--insecure-skip-tls-verify");
     serve_as(dir, "client");
-    save_over_tls(&c, dir, 0, NULL);
-    cr_assert_str_eq(dir_listing(c.dir), "m0 m0.log x.db y.db");
+    save_over_tls(&c, dir, "4.db", 0, NULL);
+    cr_assert_str_eq(dir_listing(c.dir), "1.db 3.db 4.db m0 m0.log");
 }
 
 /* Speaking TLS to a server that does not, and the reverse. */
 EACH_ETCD(tls, both_sides_must_agree_to_use_it)
 {
     CLUSTER with = { 0 }, without = { 0 };
-    const char *dir = certificates(), *file, *ca = path_in(dir, "ca.crt");
+    const char *dir = certificates(), *file;
     char plain[64], https[64];
 
     cluster_start(&with, b, &(struct cluster_options){ .tls_dir = dir });
@@ -134,15 +135,11 @@ EACH_ETCD(tls, both_sides_must_agree_to_use_it)
     file = path_in(with.dir, "x.db");
     snprintf(plain, sizeof plain, "http://127.0.0.1:%d", with.members[0].client_port);
     snprintf(https, sizeof https, "https://127.0.0.1:%d", without.members[0].client_port);
-    [[gnu::cleanup(proc_end)]] struct proc p = { 0 }, q = { 0 };
-    proc_run(&p, NULL,
-             (const char *const[]){ HOLDFAST_BIN, "snapshot", "save", file, "--endpoints",
-                                    plain, NULL });
-    cr_assert(p.status == 4 || p.status == 7, "%s: %d %s", b->name, p.status, p.err);
-    proc_run(&q, NULL,
-             (const char *const[]){ HOLDFAST_BIN, "snapshot", "save", file, "--endpoints",
-                                    https, "--cacert", ca, NULL });
-    cr_assert(q.status == 4 || q.status == 7, "%s: %d %s", b->name, q.status, q.err);
+    TOOL(p, 4, "snapshot", "save", file, "--endpoints", plain);
+    refused(&p, "https://", b->name);
+    TOOL(q, 4, "snapshot", "save", file, "--endpoints", https, "--cacert",
+         path_in(dir, "ca.crt"));
+    refused(&q, "use http://", b->name);
     cr_assert_str_eq(dir_listing(with.dir), "m0 m0.log");
 }
 
