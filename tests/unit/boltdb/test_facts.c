@@ -65,8 +65,8 @@ CASE(boltdb_facts, keep_keys_exactly)
     expect_back(BOLT_PAGE_BRANCH, rev_1, rev_2, 0, 48);
     expect_back(BOLT_PAGE_LEAF, rev_2, rev_3, 0, 0);
     expect_back(BOLT_PAGE_BRANCH, rev_2, rev_3, 0, 0);
-    expect_back(BOLT_PAGE_LEAF, text_1, rev_3, 0, 0);
-    expect_back(BOLT_PAGE_BRANCH, text_1, rev_3, 0, 0);
+    expect_back(BOLT_PAGE_LEAF, text_1, rev_2, 0, 0);
+    expect_back(BOLT_PAGE_BRANCH, text_1, rev_2, 0, 0);
     expect_back(BOLT_PAGE_LEAF, rev_1, text_2, 0, 0);
     expect_back(BOLT_PAGE_BRANCH, rev_1, text_2, 0, 0);
     expect_back(BOLT_PAGE_LEAF, rev_1, bytes_str("a"), 0, 0);
