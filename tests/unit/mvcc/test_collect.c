@@ -55,6 +55,8 @@ static const struct {
       FINDING_WARN, "alarm", "the alarm NOSPACE of member bb87041682f6ffb0 is active" },
     { { MVCC_ALARM, TEXT("\x10\2"), TEXT("") },
       FINDING_WARN, "alarm", "the alarm CORRUPT of member 0 is active" },
+    { { MVCC_ALARM, TEXT("\x08\1\x10\3"), TEXT("") },
+      FINDING_WARN, "alarm", "the alarm (unknown) of member 1 is active" },
     { { MVCC_ALARM, TEXT("\x10"), TEXT("") }, FINDING_ERROR, "alarm",
       "bucket 'alarm': malformed protobuf field at byte 0 of 1" },
     { { MVCC_AUTH, TEXT("authEnabled"), TEXT("\1") },
