@@ -174,24 +174,20 @@ enum rc bolt_file_intact(const struct bolt_file *file, struct err *e)
     return RC_OK;
 }
 
-/* Pieces small enough to notice a stop, large enough for the disk. The next piece is
- * asked for before this one is waited for. */
-void bolt_file_prefetch(const struct bolt_file *file)
+void bolt_file_populate(const struct bolt_file *file, uint64_t at, size_t n)
 {
-    const size_t piece = (size_t)8 << 20;
     union {
         const uint8_t *from;
         uint8_t *to; /* madvise lacks the const */
     } map = { .from = file->map };
+    size_t left = at < file->size ? file->size - at : 0;
+    size_t now = left < n ? left : n;
+    size_t ahead = left - now < n ? left - now : n;
 
-    for (uint64_t at = 0; at < file->size && !stop_wanted(); at += piece) {
-        size_t left = file->size - at;
-        size_t now = left < piece ? left : piece;
-        size_t ahead = left - now < piece ? left - now : piece;
-
-        if (ahead > 0)
-            madvise(map.to + at + now, ahead, MADV_WILLNEED);
-        if (madvise(map.to + at, now, MADV_POPULATE_READ) != 0)
-            madvise(map.to + at, now, MADV_WILLNEED); /* kernels before 5.14 */
-    }
+    if (now == 0)
+        return;
+    if (ahead > 0)
+        madvise(map.to + at + now, ahead, MADV_WILLNEED);
+    if (madvise(map.to + at, now, MADV_POPULATE_READ) != 0)
+        madvise(map.to + at, now, MADV_WILLNEED); /* kernels before 5.14 */
 }

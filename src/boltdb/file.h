@@ -91,11 +91,9 @@ struct bytes bolt_file_bytes(const struct bolt_file *file);
  * end (the disk failed). Call after reading and before believing. */
 enum rc bolt_file_intact(const struct bolt_file *file, struct err *e);
 
-/* Read the file into memory ahead of use, in file order: key order, in which a walk goes,
- * jumps about in a file that etcd has lived in and defeats the disk's read-ahead. Returns
- * when all is in memory or a stop is wanted, so it may run on a thread of its own beside
- * a walk (the file must outlive it). Never fails: it only warms. */
-void bolt_file_prefetch(const struct bolt_file *file);
+/* Wait until `n` bytes from `at` on are in memory, and ask the disk for as many behind
+ * them. Never fails: it only warms. See ahead.h. */
+void bolt_file_populate(const struct bolt_file *file, uint64_t at, size_t n);
 
 /* The bytes from page `id` on, up to the high-water mark; none when it lies beyond. */
 struct bytes bolt_file_from(const struct bolt_file *file, uint64_t id);

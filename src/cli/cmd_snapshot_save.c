@@ -74,7 +74,7 @@ static struct result *describe(const struct save_args *a, const struct snap_save
     result_str(r, "Endpoint", "endpoint", s->endpoint);
     result_str(r, "Chosen because", "reason", s->reason);
     result_took(r, "Took", "took_seconds", s->took_ms);
-    result_bool(r, "Proved", "proved", s->read_back);
+    result_bool(r, "Proved", "proved", s->proved);
     return r;
 }
 
@@ -104,8 +104,7 @@ static enum rc save(struct cli *c, const void *args, struct err *e)
         TRY(cli_show(c, r, e));
     }
     if (saved.degraded != NULL)
-        return err_set(e, RC_DEGRADED, "the snapshot is stored and proved, but %s",
-                       saved.degraded);
+        return err_set(e, RC_DEGRADED, "the snapshot is stored, but %s", saved.degraded);
     return RC_OK;
 }
 

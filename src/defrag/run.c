@@ -1,6 +1,7 @@
 /* The executor: lock, read, write beside, prove, publish. */
 #include <string.h>
 
+#include "boltdb/ahead.h"
 #include "defrag/copy.h"
 #include "defrag/defrag.h"
 #include "snapshot/trailer.h"
@@ -50,10 +51,12 @@ struct job {
     struct defrag_keep *keep; /* NULL without a compaction */
     struct defrag_copied copied;
     bool is_snapshot, has_trailer;
+    struct bolt_ahead ahead; /* of the source */
 };
 
 static void job_end(struct job *j)
 {
+    bolt_ahead_stop(&j->ahead);
     defrag_keep_free(j->keep);
     bolt_file_free(j->source);
     defrag_place_free(j->place);
@@ -96,7 +99,7 @@ static enum rc open_source(struct job *j, struct err *e)
                           defrag_place_source_name(j->place), NULL, &j->source, e));
     j->is_snapshot = q->snapshot != NULL;
     j->has_trailer = j->is_snapshot && snap_has_trailer(bolt_file_size(j->source));
-    bolt_file_prefetch(j->source);
+    TRY(bolt_ahead_start(&j->ahead, j->source, e));
     return j->request->goal.kind == DEFRAG_ALL ? RC_OK : decide(j, e);
 }
 
@@ -146,21 +149,29 @@ static enum rc open_file(struct job *j, int fd, struct dbfile **out, struct err 
     return dbfile_new(fd, name, &options, out, e);
 }
 
-/* Reads back what was stored: it went past the page cache, so this comes from the disk.
- * The digest of a snapshot's trailer is taken from there too. */
-static enum rc prove(struct job *j, int fd, uint8_t digest[static SHA256_SIZE],
-                     struct err *e)
+static enum rc prove_file(const struct job *j, struct bolt_file *file,
+                          uint8_t digest[static SHA256_SIZE], struct err *e)
 {
-    OWNED(bolt_file) file = NULL;
     struct hashing h = { 0 };
 
-    TRY(bolt_file_open_fd(fd, defrag_place_target_name(j->place), NULL, &file, e));
-    bolt_file_prefetch(file);
     if (j->is_snapshot)
         TRY(hashing_start(&h, file, e));
     TRY(hashing_join(&h, defrag_prove(file, &j->copied, j->keep != NULL, e), e));
     memcpy(digest, h.trailer.database, SHA256_SIZE);
     return RC_OK;
+}
+
+/* Reads back what was stored: it went past the page cache, so this comes from the disk.
+ * The digest of a snapshot's trailer is taken from there too. */
+static enum rc prove(const struct job *j, int fd, uint8_t digest[static SHA256_SIZE],
+                     struct err *e)
+{
+    OWNED(bolt_file) file = NULL;
+    AT_END(bolt_ahead_stop) struct bolt_ahead ahead = { 0 };
+
+    TRY(bolt_file_open_fd(fd, defrag_place_target_name(j->place), NULL, &file, e));
+    TRY(bolt_ahead_start(&ahead, file, e));
+    return prove_file(j, file, digest, e);
 }
 
 static enum rc write_new(struct job *j, int fd, struct err *e)

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 
+#include "boltdb/ahead.h"
 #include "boltdb/walk.h"
 #include "storage/dbfile.h"
 #include "util/log.h"
@@ -130,7 +131,6 @@ enum rc restore_database_build(const struct bolt_file *source, const char *path,
 
     TRY(make_file(path, &fd, e));
     TRY(dbfile_new(fd, path, NULL, &to, e));
-    bolt_file_prefetch(source);
     TRY(build(source, plan, to, f, &built, e));
     *out = built;
     return RC_OK;
@@ -153,10 +153,11 @@ enum rc restore_database_prove(const char *path, const struct restore_database *
     const struct mvcc_history_result *want = &built->source;
     OWNED(mvcc_history) history = NULL;
     OWNED(bolt_file) file = NULL;
+    AT_END(bolt_ahead_stop) struct bolt_ahead ahead = { 0 };
     struct mvcc_history_result got;
 
     TRY(open_stored(path, &file, e));
-    bolt_file_prefetch(file);
+    TRY(bolt_ahead_start(&ahead, file, e));
     /* By the snapshot's marks: the new file's own may have compacted all of it. */
     TRY(history_new(built, want->hashkv.revision, NULL, &history, e));
 

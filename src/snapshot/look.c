@@ -3,13 +3,13 @@
 #include <fcntl.h>
 #include <inttypes.h>
 
+#include "boltdb/ahead.h"
 #include "mvcc/collect.h"
 #include "snapshot/decode.h"
 #include "util/log.h"
 #include "util/mem.h"
 #include "util/os.h"
 #include "util/str.h"
-#include "util/task.h"
 
 void snap_look_clear(struct snap_look *look)
 {
@@ -149,27 +149,14 @@ static enum rc on_pair(void *arg, struct bytes key, struct bytes value, uint64_t
     return mvcc_collect_pair(&r->collect, key, value, page, e);
 }
 
-static enum rc prefetch(void *arg, struct err *e)
-{
-    (void)e;
-    bolt_file_prefetch(arg);
-    return RC_OK;
-}
-
-/* Beside a thread that reads the file in its own order, which a disk likes better than
- * that of the keys. Without one the walk is only slower. */
 static enum rc walk(struct reading *r, struct err *e)
 {
     const struct bolt_visitor visitor = { r, on_bucket, on_pair };
     struct bolt_walk_result pages;
-    struct task ahead = { 0 };
-    struct err ignored;
-    bool two = task_start(&ahead, prefetch, r->look->file, &ignored) == RC_OK;
-    enum rc rc = bolt_walk(r->look->file, &visitor, &r->findings, &pages, e);
+    AT_END(bolt_ahead_stop) struct bolt_ahead ahead = { 0 };
 
-    if (two)
-        TRY(task_join(&ahead, e));
-    TRY(rc);
+    TRY(bolt_ahead_start(&ahead, r->look->file, e));
+    TRY(bolt_walk(r->look->file, &visitor, &r->findings, &pages, e));
     return bolt_file_intact(r->look->file, e);
 }
 

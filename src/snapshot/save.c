@@ -265,8 +265,13 @@ static void conclude(const struct snap_save_options *o, const struct view *v,
     s->member_id = m->id;
     snprintf(s->endpoint, sizeof s->endpoint, "%s", m->endpoint);
     s->reason = from->reason;
+    s->proved =
+        a->stored.read_back && s->facts.pages_complete && s->facts.history_complete;
     s->degraded = degraded_by(v, m);
-    s->read_back = a->stored.read_back;
+    if (s->degraded == NULL && !s->facts.history_complete)
+        s->degraded =
+            "it holds too many records to check them all while they stream: run "
+            "snapshot verify on it";
 }
 
 /* Another member may do better after these; not after a full disk or a refusal. */

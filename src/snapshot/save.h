@@ -40,7 +40,7 @@ struct snap_saved {
     char endpoint[256];
     const char *reason;   /* why this member; static text */
     const char *degraded; /* NULL, or what is wrong with the cluster; static text */
-    bool read_back;       /* the stored bytes were read again and compared */
+    bool proved; /* pages and records checked, the stored bytes read again and compared */
     uint64_t took_ms;
 };
 

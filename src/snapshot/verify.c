@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "boltdb/ahead.h"
 #include "mvcc/stream_survey.h"
 #include "mvcc/survey.h"
 #include "util/mem.h"
@@ -49,10 +50,13 @@ static enum rc survey_raw(const struct snap_verify_options *o,
         .revision = o->revision,
         .status_hash = o->status_hash,
     };
+    AT_END(bolt_ahead_stop) struct bolt_ahead ahead = { 0 };
 
     if (o->level == SNAP_LEVEL_TRAILER)
         return RC_OK;
-    bolt_file_prefetch(file);
+    /* Else the digest's thread reads it in file order. */
+    if (o->skip_trailer)
+        TRY(bolt_ahead_start(&ahead, file, e));
     return mvcc_survey_file(file, &options, &v->findings, &v->facts, e);
 }
 

@@ -11,7 +11,7 @@
 
 enum finding_severity {
     FINDING_NOTE,  /* worth knowing, changes no verdict */
-    FINDING_WARN,  /* act on it; the data is whole (exit 8) */
+    FINDING_WARN,  /* act on it; the data is whole */
     FINDING_ERROR, /* the data is damaged (exit 3) */
 };
 

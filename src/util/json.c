@@ -126,7 +126,8 @@ enum { JSON_MAX_BYTES = 1 << 20, JSON_MAX_DEPTH = 32 };
 
 static void tokener_end(struct json_tokener **t)
 {
-    json_tokener_free(*t);
+    if (*t != NULL)
+        json_tokener_free(*t);
 }
 
 enum rc json_parse(struct bytes text, const char *name, struct json **out, struct err *e)

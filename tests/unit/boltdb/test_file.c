@@ -1,3 +1,4 @@
+#include "boltdb/ahead.h"
 #include "boltdb/file.h"
 
 #include <errno.h>
@@ -82,7 +83,8 @@ CASE(boltdb_file, knows_name_size_and_meta)
     cr_assert_eq(bolt_file_from(file, 2).n, db.n - 32 - 2 * 4096);
     cr_assert_eq(bolt_file_from(file, db.n / 4096).n, 0);
     cr_assert_eq(bolt_file_from(file, UINT64_MAX).n, 0);
-    bolt_file_prefetch(file);
+    bolt_file_populate(file, 0, db.n);
+    bolt_file_populate(file, UINT64_MAX, 1);
     OK(bolt_file_intact(file, &e), &e);
 }
 
@@ -152,10 +154,12 @@ CASE(boltdb_file, survives_being_cut_while_open)
         struct bolt_walk_result r;
         struct err e = { 0 };
 
+        AT_END(bolt_ahead_stop) struct bolt_ahead ahead = { 0 };
+
         OK(bolt_file_open_fd(fd, "cut", NULL, &file, &e), &e);
         OK(bolt_file_intact(file, &e), &e);
         cr_assert_eq(ftruncate(fd, (off_t)sizes[i]), 0);
-        bolt_file_prefetch(file);
+        OK(bolt_ahead_start(&ahead, file, &e), &e);
         OK(bolt_walk(file, NULL, &f, &r, &e), &e);
         cr_assert(f.errors > 0 || sizes[i] > 480000, "cut to %llu",
                   (unsigned long long)sizes[i]);

@@ -1,0 +1,35 @@
+#include "boltdb/ahead.h"
+
+#include "util/stop.h"
+
+enum { PIECE = 8 << 20 };
+
+static enum rc read_ahead(void *arg, struct err *e)
+{
+    struct bolt_ahead *a = arg;
+    uint64_t size = bolt_file_size(a->file);
+
+    (void)e;
+    for (uint64_t at = 0; at < size; at += PIECE) {
+        if (atomic_load(&a->enough) || stop_wanted())
+            break;
+        bolt_file_populate(a->file, at, PIECE);
+    }
+    return RC_OK;
+}
+
+enum rc bolt_ahead_start(struct bolt_ahead *a, const struct bolt_file *file,
+                         struct err *e)
+{
+    a->file = file;
+    return task_start(&a->task, read_ahead, a, e);
+}
+
+void bolt_ahead_stop(struct bolt_ahead *a)
+{
+    struct err never = { 0 };
+
+    atomic_store(&a->enough, true);
+    if (task_join(&a->task, &never) != RC_OK)
+        never.code = RC_OK;
+}
