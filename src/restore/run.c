@@ -116,10 +116,19 @@ static enum rc build(const struct restore_plan *p, const struct restore_place *p
     TRY(check_version(p, restore_source_database(source), done, e));
     TRY(restore_database_build(restore_source_database(source), db, &rewrite, &f, built,
                                e));
+    TRY(write_log(p, place, e));
+    return restore_database_prove(db, built, e);
+}
+
+/* Asked last: the source is still being hashed while the new database is built and
+ * proved. */
+static enum rc judge_source(const struct restore_plan *p, struct restore_source *source,
+                            struct restore_done *done, struct err *e)
+{
     TRY(restore_source_verdict(source, p->skip_hash_check, &done->trailer, e));
     TRY(check_pin(p, &done->trailer, e));
     tell_trailer(&done->trailer);
-    return write_log(p, place, e);
+    return RC_OK;
 }
 
 static void fill(const struct restore_database *built, struct restore_done *done)
@@ -148,7 +157,7 @@ static enum rc run(const struct restore_plan *p, const char *file,
     TRY(str_format(&db, e, "%s/db", restore_place_snap_dir(place)));
     TRY(restore_source_open(file, ids, restore_place_scratch(place), &f, &source, e));
     TRY(build(p, place, source, db, &built, done, e));
-    TRY(restore_database_prove(db, &built, e));
+    TRY(judge_source(p, source, done, e));
     TRY(stop_check(e));
     fill(&built, done);
     return restore_place_publish(place, e);
