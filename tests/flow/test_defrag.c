@@ -10,6 +10,7 @@
 #include "mvcc/chain.h"
 #include "mvcc/schema.h"
 #include "tests/flow/flow.h"
+#include "tests/flow/golden.h"
 #include "tests/flow/history.h"
 #include "wire/kv.h"
 #include "wire/maintenance.h"
@@ -271,6 +272,54 @@ EACH_ETCD(compact, is_what_the_server_does)
     n = hashes_of(&c, server, revision, theirs);
     cr_assert_gt(n, 10);
     cr_assert_eq(hashes_of(&c, offline, revision, ours), n);
+    for (unsigned i = 0; i < n; i++)
+        same_hash(theirs[i], ours[i], b->name);
+}
+
+/* ---- snapshots --------------------------------------------------------------------- */
+
+/* By etcd's own tool, which compares the SHA-256 at the end. */
+static void restore_by_peer(const struct cluster *c, const char *file, const char *dir)
+{
+    static const char *const v3[] = { "ETCDCTL_API=3", NULL };
+    const bool old = c->backend->minor == 4;
+    const struct proc_options o = { .env = old ? v3 : NULL };
+    const char *tool = cluster_tool(c->backend, old ? "etcdctl" : "etcdutl");
+    [[gnu::cleanup(proc_end)]] struct proc p = { 0 };
+
+    flow_tool(&p, 0, &o,
+              (const char *const[]){
+                  tool, "snapshot", "restore", file, "--data-dir", dir, "--name",
+                  c->members[0].name, "--initial-cluster", cluster_initial(c, 1),
+                  "--initial-advertise-peer-urls", cluster_peer_url(c, 0), NULL });
+}
+
+/* A snapshot that is compacted offline and then restored is what the server makes of the
+ * restored whole one. */
+EACH_ETCD(compact, of_a_golden_snapshot_is_what_the_server_does)
+{
+    enum { AT = 40 };
+    AT_END(buf_clear) struct buf image = golden_snapshot(b->version);
+    struct flow_hash theirs[HASHES_MAX], ours[HASHES_MAX];
+    char whole[600], small[600], server[600], offline[600];
+    CLUSTER c = { 0 };
+    unsigned n;
+
+    flow_plan(&c, b, 1);
+    snprintf(whole, sizeof whole, "%s/whole.db", c.dir);
+    snprintf(small, sizeof small, "%s/small.db", c.dir);
+    snprintf(server, sizeof server, "%s/server", c.dir);
+    snprintf(offline, sizeof offline, "%s/offline", c.dir);
+    golden_write(whole, image.p, image.n);
+    TOOL(p, 0, "compact", "--snapshot", whole, "-o", small, "--revision", "40");
+    TOOL(v, 0, "snapshot", "verify", "--level", "full", small);
+    cr_assert(golden_same(whole, image));
+    restore_by_peer(&c, whole, server);
+    restore_by_peer(&c, small, offline);
+    compact_by_server(&c, server, AT);
+    n = hashes_of(&c, server, AT, theirs);
+    cr_assert_gt(n, 10);
+    cr_assert_eq(hashes_of(&c, offline, AT, ours), n);
     for (unsigned i = 0; i < n; i++)
         same_hash(theirs[i], ours[i], b->name);
 }
