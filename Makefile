@@ -95,7 +95,8 @@ unit: $(UNITS:%=unit-%)           ## unit tests in the current MODE
 
 # Flow tests run the built program against real servers; they need scripts/peers.
 FLOWS := $(patsubst tests/flow/test_%.c,%,$(wildcard tests/flow/test_*.c))
-FLOWLIB := $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(wildcard tests/flow/test_*.c),$(wildcard tests/flow/*.c)))
+FLOWLIB := $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(wildcard tests/flow/test_*.c),$(wildcard tests/flow/*.c)) \
+  $(wildcard tests/unit/boltdb/forge*.c) tests/unit/boltdb/golden.c)
 define flow
 $$(BUILD)/tests/flow/$(1): $$(BUILD)/tests/flow/test_$(1).o $$(FLOWLIB) $$(TESTLIB) $$(call archives,cli $$(uses.cli))
 	@echo "  LD    $$@"
