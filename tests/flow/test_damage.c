@@ -113,7 +113,7 @@ static void look_at(const struct patient *p, struct verdict *out)
 
 static void write_at(const struct patient *p, const void *bytes, size_t n, uint64_t at)
 {
-    cr_assert_eq(pwrite(p->fd, bytes, n, (off_t)at), n);
+    cr_assert_eq(pwrite(p->fd, bytes, n, (off_t)at), (ssize_t)n);
 }
 
 /* As an attacker would, or rot that was there when the snapshot was taken. */
