@@ -179,12 +179,12 @@ static enum rc choose_revision(const struct reading *r, struct err *e)
     if (wanted > (uint64_t)facts->revision)
         return err_set(e, RC_NOTFOUND,
                        "revision %" PRIu64 " lies in the future, the database is at "
-                       "revision %" PRId64,
+                       "revision %" PRId64 HINT "leave the revision out for the newest",
                        wanted, facts->revision);
     if (wanted != 0 && (int64_t)wanted < floor)
         return err_set(e, RC_NOTFOUND,
                        "revision %" PRIu64 " has been compacted, the oldest one left "
-                       "is %" PRId64,
+                       "is %" PRId64 HINT "an older snapshot may still have it",
                        wanted, floor);
     r->look->revision = wanted == 0 ? facts->revision : (int64_t)wanted;
     return RC_OK;
