@@ -1,4 +1,5 @@
 /* The executor: lock, read, write beside, prove, publish. */
+#include <fcntl.h>
 #include <string.h>
 
 #include "boltdb/ahead.h"
@@ -8,6 +9,7 @@
 #include "storage/dbfile.h"
 #include "util/clock.h"
 #include "util/log.h"
+#include "util/os.h"
 #include "util/stop.h"
 #include "util/task.h"
 
@@ -161,15 +163,18 @@ static enum rc prove_file(const struct job *j, struct bolt_file *file,
     return RC_OK;
 }
 
-/* Reads back what was stored: it went past the page cache, so this comes from the disk.
- * The digest of a snapshot's trailer is taken from there too. */
+/* Reads back what was stored, from the disk: what may still lie in the page cache proves
+ * nothing about it. The digest of a snapshot's trailer is taken from there too. */
 static enum rc prove(const struct job *j, int fd, uint8_t digest[static SHA256_SIZE],
                      struct err *e)
 {
     OWNED(bolt_file) file = NULL;
     AT_END(bolt_ahead_stop) struct bolt_ahead ahead = { 0 };
+    const char *name = defrag_place_target_name(j->place);
 
-    TRY(bolt_file_open_fd(fd, defrag_place_target_name(j->place), NULL, &file, e));
+    if (os.fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) != 0)
+        log_warn("'%s' is proved from the page cache, not from the disk", name);
+    TRY(bolt_file_open_fd(fd, name, NULL, &file, e));
     TRY(bolt_ahead_start(&ahead, file, e));
     return prove_file(j, file, digest, e);
 }

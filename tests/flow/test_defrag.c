@@ -323,3 +323,46 @@ EACH_ETCD(compact, of_a_golden_snapshot_is_what_the_server_does)
     for (unsigned i = 0; i < n; i++)
         same_hash(theirs[i], ours[i], b->name);
 }
+
+/* ---- the command line -------------------------------------------------------------- */
+
+#define SAYS(status, text, ...)                                 \
+    do {                                                        \
+        TOOL(p_, status, __VA_ARGS__);                          \
+        cr_assert_not_null(strstr(p_.err, text), "%s", p_.err); \
+    } while (0)
+
+CASE(defrag, says_what_is_missing)
+{
+    AT_END(buf_clear) struct buf image = golden_snapshot("3.5");
+    const char *dir = tmpdir_new();
+    char file[300], out[300];
+
+    snprintf(file, sizeof file, "%s/x.db", dir);
+    snprintf(out, sizeof out, "%s/out.db", dir);
+    golden_write(file, image.p, image.n);
+    SAYS(2, "give either --data-dir or --snapshot", "defrag");
+    SAYS(2, "give either --data-dir or --snapshot", "defrag", "--data-dir", dir,
+         "--snapshot", file);
+    SAYS(2, "--output goes with --snapshot", "defrag", "--data-dir", dir, "-o", out);
+    SAYS(2, "--keep-backup makes no sense", "defrag", "--snapshot", file, "-o", out,
+         "--keep-backup");
+    SAYS(2, "--snapshot needs --output", "compact", "--snapshot", file, "--revision",
+         "40");
+    SAYS(2, "Neither --revision nor --keep-revisions", "compact", "--snapshot", file,
+         "-o", out);
+    SAYS(2, "is no number of revisions", "compact", "--snapshot", file, "-o", out,
+         "--revision", "ten");
+    SAYS(2, "is no version from 3.4 to 3.7", "compact", "--snapshot", file, "-o", out,
+         "--revision", "40", "--target-version", "2.3");
+    SAYS(2, "lies in the future: the database is at 56", "compact", "--snapshot", file,
+         "-o", out, "--revision", "57");
+    SAYS(5, "was compacted at 21", "compact", "--snapshot", file, "-o", out, "--revision",
+         "21");
+    SAYS(5, "exists already", "defrag", "--snapshot", file, "-o", file);
+    SAYS(10, "cannot open", "defrag", "--data-dir", "/nonexistent");
+    SAYS(3, "zstd data", "defrag", "--snapshot", "tests/golden/etcd-3.5/snapshot.db.zst",
+         "-o", out);
+    cr_assert_str_eq(dir_listing(dir), "x.db");
+    cr_assert(golden_same(file, image));
+}
