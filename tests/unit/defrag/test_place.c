@@ -258,3 +258,105 @@ CASE(place, tells_of_what_etcd_left)
     OK(open_place(&q, &p, &e), &e);
     cr_assert_not_null(strstr(lair_log, "'db.tmp.123456' lies beside"), "%s", lair_log);
 }
+
+/* ---- somebody comes in the last moment -----------------------------------------------
+ */
+
+static struct {
+    const char *path;
+    struct other other;
+    int (*rename)(int, const char *, int, const char *, unsigned);
+} latecomer;
+
+/* An etcd that was started a moment ago has opened the old one and waits for its lock. */
+static int rename_too_late(int dir, const char *from, int to_dir, const char *to,
+                           unsigned flags)
+{
+    if (latecomer.other.pid == 0)
+        other_start(&latecomer.other, latecomer.path, just_open);
+    return latecomer.rename(dir, from, to_dir, to, flags);
+}
+
+static enum rc publish(struct defrag_place *p, struct err *e)
+{
+    int fd;
+
+    TRY(defrag_place_begin(p, &fd, e));
+    TRY(os_write_full(fd, "new", 3, "the new one", e));
+    return defrag_place_publish(p, e);
+}
+
+CASE(place, an_open_database_is_not_swapped)
+{
+    AT_END(other_end) struct other o = { 0 };
+    LAIR l;
+    OWNED(defrag_place) p = NULL;
+    struct defrag_request q;
+    struct err e = { 0 };
+
+    lair_data_dir(&l);
+    q = lair_defrag(&l);
+    OK(open_place(&q, &p, &e), &e);
+    other_start(&o, l.db, just_open);
+    cr_assert_eq(publish(p, &e), RC_LOCKED, "%s", e.why);
+    cr_assert(golden_same(l.db, l.old));
+    cr_assert_str_eq(dir_listing(l.snap), "db");
+}
+
+CASE(place, one_that_is_opened_during_the_swap_is_put_back)
+{
+    LAIR l;
+    OWNED(defrag_place) p = NULL;
+    struct defrag_request q;
+    struct stat before, after;
+    struct err e = { 0 };
+
+    lair_data_dir(&l);
+    q = lair_defrag(&l);
+    cr_assert_eq(stat(l.db, &before), 0);
+    OK(open_place(&q, &p, &e), &e);
+    latecomer.path = l.db;
+    latecomer.rename = os.renameat2;
+    os.renameat2 = rename_too_late;
+
+    enum rc rc = publish(p, &e);
+
+    os.renameat2 = latecomer.rename;
+    other_end(&latecomer.other);
+    cr_assert_eq(rc, RC_LOCKED, "%s", e.why);
+    cr_assert_not_null(strstr(e.why, "/db' open"), "%s", e.why);
+    cr_assert_eq(stat(l.db, &after), 0);
+    cr_assert_eq(before.st_ino, after.st_ino, "the file that the other one has open");
+    cr_assert(golden_same(l.db, l.old));
+    cr_assert_str_eq(dir_listing(l.snap), "db");
+}
+
+static int no_unlink(int dir, const char *path, int flags)
+{
+    (void)dir;
+    (void)path;
+    (void)flags;
+    errno = EPERM;
+    return -1;
+}
+
+CASE(place, what_cannot_be_removed_is_said)
+{
+    LAIR l;
+    OWNED(defrag_place) p = NULL;
+    int (*real)(int, const char *, int) = os.unlinkat;
+    struct defrag_request q;
+    struct err e = { 0 };
+
+    lair_data_dir(&l);
+    q = lair_defrag(&l);
+    OK(open_place(&q, &p, &e), &e);
+    os.unlinkat = no_unlink;
+
+    enum rc rc = publish(p, &e);
+
+    os.unlinkat = real;
+    OK(rc, &e);
+    cr_assert_not_null(strstr(lair_log, "db.bak' could not be removed"), "%s", lair_log);
+    cr_assert_str_eq(dir_listing(l.snap), "db db.bak");
+}
