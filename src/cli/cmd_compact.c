@@ -79,7 +79,7 @@ static enum rc compact(struct cli *c, const void *args, struct err *e)
 
 const struct command cmd_compact = {
     .name = "compact",
-    .summary = "drop old history from a database file, and defragment it",
+    .summary = "drop old history from a database file, and shrink it",
     .description =
         "Drops exactly what etcd's own compaction at revision R would: of every key its "
         "newest record up to R stays, if the key was there at R, and everything later. "
