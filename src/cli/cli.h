@@ -61,7 +61,7 @@ typedef enum rc command_fn(struct cli *c, const void *args, struct err *e);
 struct command {
     const char *name;    /* "snapshot save" */
     const char *alias;   /* another spelling, such as etcdctl's; may be NULL */
-    const char *summary; /* one line of at most 56 columns, lower case, no full stop */
+    const char *summary; /* one line of at most 55 columns, lower case, no full stop */
     const char *description; /* paragraphs of whole sentences; an empty line between */
     const char *examples;    /* lines of "# comment" and commands */
     const struct operand *operands;

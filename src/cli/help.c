@@ -158,7 +158,7 @@ void help_overview(struct printer *to, const struct command *const *all,
     for (; *all != NULL; all++)
         if (in_family(*all, family)) {
             snprintf(name, sizeof name, "  %s", (*all)->name);
-            printer_printf(to, "%-22s %s\n", name, (*all)->summary);
+            printer_printf(to, "%-24s %s\n", name, (*all)->summary);
         }
     printer_put(to, "\n'holdfast help COMMAND' tells everything about one of them.\n");
 }

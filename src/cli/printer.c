@@ -32,6 +32,15 @@ void printer_put(struct printer *s, const char *text)
     put_n(s, text, strlen(text));
 }
 
+/* In pieces, as much as may wait: a value can be larger than the buffer's cap. */
+void printer_put_bytes(struct printer *s, struct bytes bytes)
+{
+    for (size_t n; bytes.n > 0; bytes.p += n, bytes.n -= n) {
+        n = bytes.n < FLUSH_AT ? bytes.n : FLUSH_AT;
+        put_n(s, bytes.p, n);
+    }
+}
+
 void printer_printf(struct printer *s, const char *fmt, ...)
 {
     AT_END(mem_end) char *text = NULL;

@@ -17,6 +17,7 @@ struct printer {
 };
 
 void printer_put(struct printer *s, const char *text);
+void printer_put_bytes(struct printer *s, struct bytes bytes); /* as they are */
 void printer_printf(struct printer *s, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void printer_fill(struct printer *s, char c, size_t n);
 

@@ -4,12 +4,6 @@
 
 #include "cli/result.h"
 
-enum { COLUMNS_MAX = 32 };
-
-struct widths {
-    size_t columns, of[COLUMNS_MAX];
-};
-
 size_t table_width(const char *text)
 {
     size_t n = 0;
@@ -36,16 +30,23 @@ static void widen(size_t *width, const char *text)
         *width = n;
 }
 
-static struct widths measure(const struct result *r)
+void table_measure(struct table_widths *w, const struct record *rec)
 {
-    struct widths w = { 0 };
     const struct cell *c;
 
-    while (w.columns < COLUMNS_MAX && (c = column(&r->records[0], w.columns)) != NULL)
-        widen(&w.of[w.columns++], c->label);
+    if (w->columns == 0)
+        while (w->columns < TABLE_COLUMNS_MAX && (c = column(rec, w->columns)) != NULL)
+            widen(&w->of[w->columns++], c->label);
+    for (size_t k = 0; k < w->columns && (c = column(rec, k)) != NULL; k++)
+        widen(&w->of[k], c->text);
+}
+
+static struct table_widths measure(const struct result *r)
+{
+    struct table_widths w = { 0 };
+
     for (size_t i = 0; i < r->count; i++)
-        for (size_t k = 0; k < w.columns && (c = column(&r->records[i], k)) != NULL; k++)
-            widen(&w.of[k], c->text);
+        table_measure(&w, &r->records[i]);
     return w;
 }
 
@@ -55,7 +56,7 @@ static void put_upper(struct printer *to, const char *text)
         printer_fill(to, (char)toupper((unsigned char)*text), 1);
 }
 
-static void frame(struct printer *to, const struct widths *w)
+void table_frame(struct printer *to, const struct table_widths *w)
 {
     for (size_t k = 0; k < w->columns; k++) {
         printer_put(to, "+");
@@ -65,7 +66,8 @@ static void frame(struct printer *to, const struct widths *w)
 }
 
 /* Headings stand in the middle of their column. */
-static void heading(struct printer *to, const struct record *rec, const struct widths *w)
+static void heading(struct printer *to, const struct record *rec,
+                    const struct table_widths *w)
 {
     for (size_t k = 0; k < w->columns; k++) {
         const char *label = column(rec, k)->label;
@@ -91,7 +93,8 @@ static void aligned(struct printer *to, const struct cell *c, size_t width)
         printer_fill(to, ' ', room);
 }
 
-static void row(struct printer *to, const struct record *rec, const struct widths *w)
+void table_box_row(struct printer *to, const struct record *rec,
+                   const struct table_widths *w)
 {
     for (size_t k = 0; k < w->columns; k++) {
         printer_put(to, "| ");
@@ -101,23 +104,28 @@ static void row(struct printer *to, const struct record *rec, const struct width
     printer_put(to, "|\n");
 }
 
+void table_box_heading(struct printer *to, const struct record *rec,
+                       const struct table_widths *w)
+{
+    table_frame(to, w);
+    heading(to, rec, w);
+    table_frame(to, w);
+}
+
 void table_box(struct printer *to, const struct result *r)
 {
-    struct widths w = measure(r);
+    struct table_widths w = measure(r);
 
     if (w.columns == 0)
         return;
-    frame(to, &w);
-    heading(to, &r->records[0], &w);
-    frame(to, &w);
+    table_box_heading(to, &r->records[0], &w);
     for (size_t i = 0; i < r->count; i++)
-        row(to, &r->records[i], &w);
-    frame(to, &w);
+        table_box_row(to, &r->records[i], &w);
+    table_frame(to, &w);
 }
 
 /* No blanks after the last column, so that output can be compared and cut. */
-static void plain_row(struct printer *to, const struct record *rec,
-                      const struct widths *w)
+void table_row(struct printer *to, const struct record *rec, const struct table_widths *w)
 {
     for (size_t k = 0; k < w->columns; k++) {
         const struct cell *c = column(rec, k);
@@ -133,27 +141,34 @@ static void plain_row(struct printer *to, const struct record *rec,
     printer_put(to, "\n");
 }
 
-void table_columns(struct printer *to, const struct result *r)
+void table_heading(struct printer *to, const struct record *rec,
+                   const struct table_widths *w)
 {
-    struct widths w = measure(r);
-
-    for (size_t k = 0; k < w.columns; k++) {
-        struct cell c = *column(&r->records[0], k);
+    for (size_t k = 0; k < w->columns; k++) {
+        struct cell c = *column(rec, k);
         const char *label = c.label;
-        size_t room = w.of[k] - table_width(label);
+        size_t room = w->of[k] - table_width(label);
 
         if (k > 0)
             printer_put(to, "  ");
         if (c.number)
             printer_fill(to, ' ', room);
         put_upper(to, label);
-        if (!c.number && k + 1 < w.columns)
+        if (!c.number && k + 1 < w->columns)
             printer_fill(to, ' ', room);
     }
-    if (w.columns > 0)
-        printer_put(to, "\n");
-    for (size_t i = 0; i < r->count && w.columns > 0; i++)
-        plain_row(to, &r->records[i], &w);
+    printer_put(to, "\n");
+}
+
+void table_columns(struct printer *to, const struct result *r)
+{
+    struct table_widths w = measure(r);
+
+    if (w.columns == 0)
+        return;
+    table_heading(to, &r->records[0], &w);
+    for (size_t i = 0; i < r->count; i++)
+        table_row(to, &r->records[i], &w);
 }
 
 void table_labels(struct printer *to, const struct record *rec)

@@ -87,7 +87,8 @@ CASE(cli_cli, no_command_is_an_overview_on_stderr)
     sample_begin(&s);
     cr_assert_eq(cli_run(&s.cli, nothing), 2);
     cr_assert_str_eq(printer_text(&s.out), "");
-    cr_assert_not_null(strstr(printer_text(&s.err), "  snapshot save        save it\n"));
+    cr_assert_not_null(
+        strstr(printer_text(&s.err), "  snapshot save          save it\n"));
     sample_end(&s);
 }
 
