@@ -185,8 +185,8 @@ lint: $(GEN:=.h)                  ## layers, format, lone headers, banned calls,
 	@for h in $(HDRS:src/%=%); do echo "#include \"$$h\"" | \
 	  $(CC) $(CPPFLAGS) -I$(BUILD)/gen/proto -std=gnu2x -fsyntax-only -xc - || exit 1; done
 	@scripts/check-source
-	@printf '%s\n' $(wildcard src/*.c src/*/*.c) | xargs -P2 -n6 \
-	  clang-tidy --quiet -- $(CPPFLAGS) -I$(BUILD)/gen/proto -std=gnu2x 2>/dev/null
+	@printf '%s\n' $(wildcard src/*.c src/*/*.c) | xargs -P2 -n6 sh -c 'clang-tidy --quiet \
+	  "$$@" -- $(CPPFLAGS) -I$(BUILD)/gen/proto -std=gnu2x 2>/dev/null' tidy
 	@echo "lint: clean"
 
 coverage:                         ## line coverage a file, from the unit tests

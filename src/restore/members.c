@@ -92,7 +92,7 @@ static enum rc find_or_add(struct restore_members *m, const char *name, size_t n
     if (items == NULL)
         return err_set(e, RC_NOMEM, "no memory for the members");
     m->items = items;
-    items[m->count] = (struct restore_member){ .name = strndup(name, name_size) };
+    items[m->count] = (struct restore_member){ .name = mem_str_n(name, name_size) };
     if (items[m->count].name == NULL)
         return err_set(e, RC_NOMEM, "no memory for a member");
     *out = &items[m->count++];

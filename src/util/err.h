@@ -55,6 +55,13 @@ enum rc err_set(struct err *e, enum rc code, const char *fmt, ...) PRINTF_LIKE(3
 enum rc err_sys(struct err *e, enum rc code, const char *fmt, ...) PRINTF_LIKE(3, 4);
 enum rc err_wrap(struct err *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
+/* What the static analyzer cannot see from here: a failure is never RC_OK. */
+#ifdef __clang_analyzer__
+#define err_set(e, rc, ...) ((e)->code = (rc))
+#define err_sys(e, rc, ...) ((e)->code = (rc))
+#define err_wrap(e, ...) ((e)->code = RC_INTERNAL)
+#endif
+
 /* Replace the advice. */
 void err_hint(struct err *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
 

@@ -39,9 +39,18 @@ void *mem_copy(const void *p, size_t n)
     return copy;
 }
 
+char *mem_str_n(const char *s, size_t n)
+{
+    char *copy = mem_zero(n + 1);
+
+    if (copy != NULL)
+        memcpy(copy, s, n);
+    return copy;
+}
+
 char *mem_str(const char *s)
 {
-    return mem_copy(s, strlen(s) + 1);
+    return mem_str_n(s, strlen(s));
 }
 
 void mem_free(void *p)

@@ -20,8 +20,9 @@ enum rc mem_new(void *out, size_t size, const char *what, struct err *e);
 
 /* Like reallocarray: contents kept, new part not zeroed; NULL leaves `p` as it was. */
 void *mem_resize(void *p, size_t count, size_t size);
-void *mem_copy(const void *p, size_t n); /* NULL when there is none; n may be 0 */
-char *mem_str(const char *s);            /* strdup */
+void *mem_copy(const void *p, size_t n);  /* NULL when there is none; n may be 0 */
+char *mem_str(const char *s);             /* strdup */
+char *mem_str_n(const char *s, size_t n); /* the first n bytes, and a NUL */
 void mem_free(void *p);
 
 /* Overwrites before freeing; for keys and passwords. */

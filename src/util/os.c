@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -115,11 +116,11 @@ enum rc os_pread_full(int fd, void *p, size_t n, uint64_t at, const char *name,
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
-            return err_sys(e, RC_STORAGE, "cannot read '%s' at offset %llu", name,
-                           (unsigned long long)(at + done));
+            return err_sys(e, RC_STORAGE, "cannot read '%s' at offset %" PRIu64, name,
+                           at + done);
         if (got == 0)
-            return err_set(e, RC_CORRUPT, "'%s' ends at offset %llu", name,
-                           (unsigned long long)(at + done));
+            return err_set(e, RC_CORRUPT, "'%s' ends at offset %" PRIu64, name,
+                           at + done);
         done += (size_t)got;
     }
     return RC_OK;
@@ -137,8 +138,8 @@ enum rc os_pwrite_full(int fd, const void *p, size_t n, uint64_t at, const char 
         if (put < 0 && errno == EINTR)
             continue;
         if (put < 0)
-            return err_sys(e, RC_STORAGE, "cannot write '%s' at offset %llu", name,
-                           (unsigned long long)(at + done));
+            return err_sys(e, RC_STORAGE, "cannot write '%s' at offset %" PRIu64, name,
+                           at + done);
         done += (size_t)put;
     }
     return RC_OK;
@@ -191,7 +192,7 @@ enum rc os_open_parent(const char *path, int *dir, const char **base, struct err
     else if (slash == path)
         parent = mem_str("/");
     else
-        parent = strndup(path, (size_t)(slash - path));
+        parent = mem_str_n(path, (size_t)(slash - path));
     if (parent == NULL)
         return err_set(e, RC_NOMEM, "no memory for the path '%s'", path);
     TRY(os_open(AT_FDCWD, parent, O_RDONLY | O_DIRECTORY, 0, dir, e));
