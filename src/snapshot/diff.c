@@ -78,7 +78,7 @@ static enum rc both_sided(const struct diffing *d, struct err *e)
 
     TRY(snap_index_newest(d->before.ix, &d->before.key, &before, e));
     TRY(snap_index_newest(d->after.ix, &d->after.key, &after, e));
-    if (before.rev.main == after.rev.main && bytes_equal(before.raw, after.raw))
+    if (bytes_equal(before.raw, after.raw)) /* mod_revision is in it */
         return RC_OK;
     return d->change(d->arg,
                      &(struct snap_change){
@@ -139,10 +139,12 @@ static enum rc lease_change(const struct mvcc_lease *before,
                             const struct mvcc_lease *after, snap_change_fn *change,
                             void *arg, struct err *e)
 {
+    const struct mvcc_lease *either = before != NULL ? before : after;
     char name[20], was[64], is[64];
 
-    snprintf(name, sizeof name, "%" PRIx64,
-             (uint64_t)(before != NULL ? before->id : after->id));
+    if (either == NULL)
+        return RC_OK;
+    snprintf(name, sizeof name, "%" PRIx64, (uint64_t)either->id);
     lease_text(was, before);
     lease_text(is, after);
     if (strcmp(was, is) == 0)
