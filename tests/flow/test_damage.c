@@ -15,6 +15,7 @@ struct patient {
     int fd;
     char *kinds;   /* by page: see page_kinds; of reachable pages only */
     uint32_t hash; /* over all its pairs */
+    uint32_t hashkv;
 };
 
 static void patient_end(struct patient *p)
@@ -64,6 +65,7 @@ static struct patient patient_of(const char *version)
     OK(snap_verify(&o, &v, &e), &e);
     cr_assert_eq(v.findings.errors, 0);
     p.hash = v.facts.status_hash;
+    p.hashkv = v.facts.hashkv.hash;
     return p;
 }
 
@@ -83,6 +85,7 @@ static uint64_t page_of_kind(const struct patient *p, char kind, uint64_t *seed)
 struct verdict {
     bool good;   /* nothing is wrong with it */
     bool same;   /* and it holds what it held before */
+    bool warned; /* good, the same to every client, and something is told */
     bool placed; /* a page or an offset is named */
     char why[800];
 };
@@ -98,6 +101,8 @@ static void look_at(const struct patient *p, struct verdict *out)
 
     *out = (struct verdict){ .good = rc == RC_OK && v.findings.errors == 0 };
     out->same = out->good && v.facts.status_hash == p->hash;
+    out->warned =
+        out->good && v.findings.warnings > 0 && v.facts.hashkv.hash == p->hashkv;
     cr_assert(rc == RC_OK || rc == RC_CORRUPT, "%s: %s", rc_name(rc), e.why);
     snprintf(out->why, sizeof out->why, "%s", e.why);
     out->placed = strstr(e.why, "page") != NULL || strstr(e.why, "offset") != NULL;
@@ -192,8 +197,10 @@ static void flip_structure(const char *version, char kind, unsigned turns)
 
         flip(&p, bit, &stale, &right);
         cr_expect(!stale.good, AT_BIT, version, BIT_ARGS(bit), "structure, stale");
-        cr_expect(!right.good, AT_BIT ", page %llu (%c)", version, BIT_ARGS(bit),
-                  "structure", (unsigned long long)id, kind);
+        /* A child may by chance become a free page with an old copy of the pairs, from
+         * before a compaction. */
+        cr_expect(!right.good || right.same || right.warned, AT_BIT ", page %llu (%c)",
+                  version, BIT_ARGS(bit), "structure", (unsigned long long)id, kind);
         cr_expect(right.good || right.placed, AT_BIT ": %s", version, BIT_ARGS(bit),
                   "structure", right.why);
     }
