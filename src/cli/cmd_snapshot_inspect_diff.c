@@ -218,27 +218,35 @@ static enum rc look_at_both(struct comparison *d, struct err *e)
     return RC_OK;
 }
 
-static enum rc diff(struct cli *c, const void *args, struct err *e)
+/* In JSON the whole stands behind the rows, in one object with them. */
+static enum rc show(struct cli *c, struct comparison *d, struct err *e)
 {
-    const struct diff_args *a = args;
-    AT_END(comparison_end) struct comparison d = { .args = a };
     const struct rows_source source = {
-        .arg = &d, .make = make_changes, .about = about, .key = "changes", .bare = true
+        .arg = d, .make = make_changes, .about = about, .key = "changes", .bare = true
     };
     OWNED(result) whole = NULL;
 
+    if (d->args->summary) {
+        TRY(compare(d, NULL, e));
+    } else {
+        TRY(rows_show(c, &source, e));
+        if (c->format == RENDER_JSON)
+            return RC_OK;
+        printer_put(c->out, "\n");
+    }
+    whole = about(d);
+    return cli_show(c, whole, e);
+}
+
+static enum rc diff(struct cli *c, const void *args, struct err *e)
+{
+    AT_END(comparison_end) struct comparison d = { .args = args };
+
     TRY(look_at_both(&d, e));
     TRY(weigh(&d, e));
-    if (a->summary)
-        TRY(compare(&d, NULL, e));
-    else
-        TRY(rows_show(c, &source, e));
-    if (c->format == RENDER_JSON && !a->summary)
-        return RC_OK;
-    whole = about(&d);
-    if (!a->summary)
-        printer_put(c->out, "\n");
-    return cli_show(c, whole, e);
+    TRY(show(c, &d, e));
+    TRY(snap_look_intact(&d.before, e));
+    return snap_look_intact(&d.after, e);
 }
 
 const struct command cmd_snapshot_diff = {

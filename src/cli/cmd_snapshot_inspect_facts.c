@@ -94,7 +94,7 @@ static enum rc leases(struct cli *c, const void *args, struct err *e)
     if (l.missing > 0)
         log_warn("%" PRIu64 " keys name a lease that does not exist: they never expire",
                  l.missing);
-    return RC_OK;
+    return snap_look_intact(&l.look, e);
 }
 
 const struct command cmd_snapshot_leases = {
@@ -334,6 +334,7 @@ static enum rc check_secrets(struct cli *c, const void *args, struct err *e)
                 s.shown > PLAIN_SHOWN ? "In plain text (the first 100)" : "In plain text",
                 "plain_keys", GIVE(plain));
     TRY(cli_show(c, r, e));
+    TRY(snap_look_intact(&look, e));
     return judge(&found, e);
 }
 

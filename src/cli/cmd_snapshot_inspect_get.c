@@ -206,8 +206,9 @@ static enum rc get(struct cli *c, const void *args, struct err *e)
     if (snap_look_open(a->file, &o, &look, e) != RC_OK)
         return err_wrap(e, "looking into '%s'", a->file);
     found = snap_index_next(&look.index, &key) ? &key : NULL;
-    return a->history ? show_history(c, a, &look, found, e)
-                      : show_value(c, a, &look, found, e);
+    TRY(a->history ? show_history(c, a, &look, found, e)
+                   : show_value(c, a, &look, found, e));
+    return snap_look_intact(&look, e);
 }
 
 const struct command cmd_snapshot_get = {

@@ -170,7 +170,8 @@ static enum rc ls(struct cli *c, const void *args, struct err *e)
         o.prefix = bytes_str(a->prefix);
     if (snap_look_open(a->file, &o, &l.look, e) != RC_OK)
         return err_wrap(e, "looking into '%s'", a->file);
-    return a->du ? show_usage(c, &l, e) : rows_show(c, &source, e);
+    TRY(a->du ? show_usage(c, &l, e) : rows_show(c, &source, e));
+    return snap_look_intact(&l.look, e);
 }
 
 const struct command cmd_snapshot_ls = {

@@ -218,6 +218,14 @@ enum rc snap_look_open(const char *path, const struct snap_look_options *o,
     return RC_OK;
 }
 
+enum rc snap_look_intact(const struct snap_look *look, struct err *e)
+{
+    if (bolt_file_intact(look->file, e) != RC_OK)
+        return err_wrap(e, "what was shown of '%s' may be wrong",
+                        bolt_file_name(look->file));
+    return RC_OK;
+}
+
 uint64_t snap_look_live(const struct snap_look *look)
 {
     struct snap_key key = { 0 };

@@ -34,6 +34,11 @@ struct snap_look {
 enum rc snap_look_open(const char *path, const struct snap_look_options *o,
                        struct snap_look *out, struct err *e);
 
+/* RC_CORRUPT when the file was cut or could not be read since: what was shown may be
+ * zeros then. To be asked at the end, since the walk does not read large values through.
+ */
+enum rc snap_look_intact(const struct snap_look *look, struct err *e);
+
 /* Also for one that is zero. */
 void snap_look_clear(struct snap_look *look);
 

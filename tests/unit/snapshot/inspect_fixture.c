@@ -31,10 +31,17 @@ struct buf golden_unpack(const char *name, const char *file)
 
 const char *file_of(struct bytes content)
 {
-    const char *path = path_in(tmpdir_new(), "file.db");
+    static const char *dir; /* each test is a process of its own */
+    static unsigned made;
     OWNED_FD int fd = -1;
+    const char *path;
+    char name[32];
     struct err e = { 0 };
 
+    if (dir == NULL)
+        dir = tmpdir_new();
+    snprintf(name, sizeof name, "%u.db", made++);
+    path = path_in(dir, name);
     OK(os_open(AT_FDCWD, path, O_WRONLY | O_CREAT | O_EXCL, 0600, &fd, &e), &e);
     OK(os_write_full(fd, content.p, content.n, path, &e), &e);
     return path;

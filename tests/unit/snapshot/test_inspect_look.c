@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "crypto/base64.h"
 #include "inspect_fixture.h"
@@ -330,6 +331,51 @@ CASE(snapshot_look, shows_nothing_of_a_damaged_file)
         damaged++;
     }
     cr_assert_gt(damaged, 2u);
+}
+
+/* Any flipped bit: refused, or shown as it is; the pages alone cannot tell a value from
+ * another one of the same size. */
+CASE(snapshot_look, survives_every_kind_of_damage)
+{
+    static struct tale t;
+    AT_END(buf_clear) struct buf image = { 0 };
+    unsigned refusals = 0, seed = 17;
+    struct err e = { 0 };
+
+    tale_begin(&t, 9);
+    tale_go_on(&t, 60);
+    OK(os_read_file(tale_file(&t), 1 << 20, &image.p, &image.n, &e), &e);
+    for (unsigned i = 0; i < 400; i++) {
+        size_t at = (size_t)rand_r(&seed) % image.n;
+        uint8_t bit = (uint8_t)(1 << rand_r(&seed) % 8);
+        AT_END(mem_end) uint64_t *counts = NULL;
+        uint64_t missing;
+        LOOK look = { 0 };
+        enum rc rc;
+
+        image.p[at] ^= bit;
+        rc = snap_look_open(file_of((struct bytes){ image.p, image.n }),
+                            &(struct snap_look_options){ 0 }, &look, &e);
+        image.p[at] ^= bit;
+        cr_assert(rc == RC_OK || rc == RC_CORRUPT, "byte %zu bit %x: %s", at, bit, e.why);
+        refusals += rc == RC_CORRUPT;
+        if (rc == RC_OK)
+            OK(snap_look_attached(&look, &counts, &missing, &e), &e);
+    }
+    cr_assert_gt(refusals, 20u);
+}
+
+CASE(snapshot_look, notices_a_file_that_is_cut_meanwhile)
+{
+    const char *path = golden_file("etcd-3.6");
+    LOOK look = { 0 };
+    struct err e = { 0 };
+
+    look_into(path, &(struct snap_look_options){ 0 }, &look);
+    OK(snap_look_intact(&look, &e), &e);
+    cr_assert_eq(truncate(path, 8192), 0);
+    cr_assert_eq(snap_look_intact(&look, &e), RC_CORRUPT);
+    cr_assert_not_null(strstr(e.what, "may be wrong"), "%s", e.what);
 }
 
 CASE(snapshot_look, names_records_that_cannot_be_read)
