@@ -178,6 +178,14 @@ static bool key_size_allowed(const struct bolt_page *page, uint32_t i, uint32_t 
     return size <= BOLT_KEY_MAX;
 }
 
+/* bbolt writes nothing behind the header of an empty leaf, and an element's position is
+ * never 0: what stands there is an element that the count no longer knows. */
+static bool lost_all(const struct bolt_page *page)
+{
+    return page->count == 0 && page->extent >= BOLT_PAGE_HEADER + BOLT_ELEMENT &&
+           le32(page->p + BOLT_PAGE_HEADER + 4) != 0;
+}
+
 /* Every bbolt writes keys and values in the order of the elements, right after the table
  * and each other. Insisting on it finds overlaps in one pass, keeps the work on a hostile
  * page in proportion to its size, and tells a count that lost elements, which bbolt takes
@@ -192,6 +200,8 @@ bool bolt_page_body(struct bolt_page *page, struct bolt_fault *fault)
         return bad(fault, BOLT_FAULT_EMPTY, 0, 0);
     if (end > page->extent)
         return bad(fault, BOLT_FAULT_TABLE, page->count, page->extent);
+    if (lost_all(page))
+        return bad(fault, BOLT_FAULT_GAP, 0, BOLT_PAGE_HEADER + BOLT_ELEMENT);
     for (uint32_t i = 0; i < page->count; i++) {
         struct element el = read_element(page, i);
         struct bytes key;

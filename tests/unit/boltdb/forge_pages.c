@@ -242,6 +242,27 @@ static uint64_t leaf_count_0(struct image *db)
     return id;
 }
 
+static uint64_t leaf_of_nothing(struct image *db)
+{
+    uint64_t id = leaf_count_0(db);
+
+    memset(forge_page(db, id) + 16, 0, PAGE - 16);
+    return id;
+}
+
+/* Alone in its bucket, where a leaf may be empty. */
+static uint64_t root_leaf_count_0(struct image *db)
+{
+    put_le64(forge_bucket_value(db, "key"), leaf_count_0(db));
+    return le64(forge_bucket_value(db, "key"));
+}
+
+static uint64_t inline_count_0(struct image *db)
+{
+    put_le16(forge_bucket_value(db, "meta") + 16 + 10, 0);
+    return forge_root(db);
+}
+
 static uint64_t pos_huge(struct image *db)
 {
     return forge_edit_element(db, 4, 0xfffffff0);
@@ -418,7 +439,10 @@ const struct forgery forgeries_of_pages[] = {
     { "branch of one child", "branch-arity", branch_count_1, W },
     { "branch that lost a child", "element-gap", branch_count_less, E },
     { "leaf that lost an element", "element-gap", leaf_count_less, E },
-    { "empty leaf", "leaf-empty", leaf_count_0, E },
+    { "leaf that lost all elements", "element-gap", leaf_count_0, E },
+    { "root leaf that lost all elements", "element-gap", root_leaf_count_0, E },
+    { "inline bucket that lost all elements", "bucket-inline", inline_count_0, E },
+    { "empty leaf", "leaf-empty", leaf_of_nothing, E },
     { "pos wraps", "element-range", pos_huge, E },
     { "pos inside the data before", "element-overlap", pos_small, E },
     { "pos inside the table", "element-overlap", pos_zero, E },
