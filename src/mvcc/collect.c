@@ -72,7 +72,17 @@ static enum rc alarm_pair(struct mvcc_collect *c, struct bytes key, struct bytes
     return RC_OK;
 }
 
-/* Both keys are single values; others would be a newer etcd's. */
+/* A key that no etcd known here writes: a newer one's, or what damage left of one of
+ * ours. */
+static enum rc odd_key(struct mvcc_collect *c, struct bytes key)
+{
+    if (c->odd_keys++ == 0) {
+        c->odd_bucket = c->bucket;
+        str_printable(c->odd_key, sizeof c->odd_key, key);
+    }
+    return RC_OK;
+}
+
 static enum rc auth_pair(struct mvcc_collect *c, struct bytes key, struct bytes value,
                          struct err *e)
 {
@@ -80,7 +90,7 @@ static enum rc auth_pair(struct mvcc_collect *c, struct bytes key, struct bytes 
         return mvcc_flag_read(value, &c->facts->auth_enabled, e);
     if (bytes_is(key, MVCC_AUTH_REVISION))
         return mvcc_u64_read(value, &c->facts->auth_revision, e);
-    return RC_OK;
+    return odd_key(c, key);
 }
 
 /* Room first and the count last: a pair that cannot be read leaves the list as it was. */
@@ -135,7 +145,7 @@ static enum rc cluster_pair(struct mvcc_collect *c, struct bytes key, struct byt
         mvcc_downgrade_clear(&c->facts->downgrade);
         return mvcc_downgrade_read(value, &c->facts->downgrade, e);
     }
-    return RC_OK;
+    return odd_key(c, key);
 }
 
 /* Leases may be a million; their ids arrive in order, which is how they are searched. */
@@ -243,7 +253,7 @@ static enum rc meta_pair(struct mvcc_collect *c, struct bytes key, struct bytes 
         if (bytes_is(key, meta_keys[i].key))
             return judge(c, meta_keys[i].set(c->facts, value, &why), meta_keys[i].code,
                          page, &why, e);
-    return RC_OK;
+    return odd_key(c, key);
 }
 
 /* clang-format off */
@@ -291,15 +301,15 @@ enum rc mvcc_collect_pair(struct mvcc_collect *c, struct bytes key, struct bytes
 
 /* ---- how it fits together --------------------------------------------------------- */
 
-/* etcd creates all ten before it serves anything, and never drops one. */
+/* etcd creates all ten before it serves anything, and never drops one: a name that is
+ * missing was damaged, and with it go users, leases or that authentication was on. */
 static enum rc check_buckets(struct mvcc_collect *c, struct err *e)
 {
     for (enum mvcc_bucket b = 0; b < MVCC_BUCKETS; b++) {
         bool vital = b == MVCC_KEY || b == MVCC_META;
 
         if (!c->seen[b])
-            TRY(tell(c, vital ? FINDING_ERROR : FINDING_WARN, "bucket-missing",
-                     FINDING_NO_PAGE, e,
+            TRY(tell(c, FINDING_ERROR, "bucket-missing", FINDING_NO_PAGE, e,
                      vital ? "not an etcd database: it has no bucket '%s'"
                            : "bucket '%s' is missing",
                      mvcc_bucket_name(b)));
@@ -420,6 +430,56 @@ static enum rc check_versions(struct mvcc_collect *c, struct err *e)
                 "storageVersion %s is none that this program knows", text);
 }
 
+/* An error in the files of versions whose keys are all known: `authEnabled` under another
+ * name means that authentication is off. */
+static enum rc check_odd_keys(struct mvcc_collect *c, struct err *e)
+{
+    if (c->odd_keys == 0)
+        return RC_OK;
+    return tell(c, c->facts->writer[0] != '\0' ? FINDING_ERROR : FINDING_WARN,
+                "key-unknown", FINDING_NO_PAGE, e,
+                "bucket '%s' holds '%s', which is not one of etcd's keys; such keys: %zu",
+                mvcc_bucket_name(c->odd_bucket), c->odd_key, c->odd_keys);
+}
+
+static bool role_exists(const struct mvcc_facts *facts, const char *name)
+{
+    size_t from = 0, to = facts->role_count;
+
+    while (from < to) {
+        size_t middle = from + (to - from) / 2;
+        int order = strcmp(facts->roles[middle].name, name);
+
+        if (order == 0)
+            return true;
+        if (order < 0)
+            from = middle + 1;
+        else
+            to = middle;
+    }
+    return false;
+}
+
+/* etcd grants no role that is not there, `root` aside, and takes a deleted one from its
+ * users. Roles lie in the order of their names. */
+static enum rc check_roles(struct mvcc_collect *c, const struct mvcc_user *u,
+                           struct err *e)
+{
+    char user[64], role[64];
+
+    for (size_t i = 0; i < u->roles.count; i++) {
+        const char *name = u->roles.items[i];
+
+        if (strcmp(name, "root") == 0 || role_exists(c->facts, name))
+            continue;
+        str_printable(user, sizeof user, bytes_str(u->name));
+        str_printable(role, sizeof role, bytes_str(name));
+        TRY(tell(c, FINDING_ERROR, "role-missing", FINDING_NO_PAGE, e,
+                 "user '%s' has the role '%s', which does not exist", user, role));
+    }
+    return RC_OK;
+}
+
 /* A downgrade that is restored keeps 3.5 of another minor version from starting. */
 enum rc mvcc_collect_finish(struct mvcc_collect *c, struct err *e)
 {
@@ -430,6 +490,9 @@ enum rc mvcc_collect_finish(struct mvcc_collect *c, struct err *e)
     TRY(check_alarms(c, e));
     TRY(check_members(c, e));
     TRY(check_versions(c, e));
+    TRY(check_odd_keys(c, e));
+    for (size_t i = 0; i < c->facts->user_count; i++)
+        TRY(check_roles(c, &c->facts->users[i], e));
     if (c->facts->has_consistent_index && c->facts->consistent_index == 0)
         TRY(tell(c, FINDING_WARN, "consistent-index", FINDING_NO_PAGE, e,
                  "consistent_index is 0, which etcd never writes"));

@@ -2,10 +2,11 @@
  *
  * Findings: ERROR for a pair that etcd itself could not read (code by what it is: alarm,
  * auth, role, user, cluster-version, downgrade, lease, member, member-removed,
- * consistent-index, term, conf-state, compact-revision) and bucket-missing without key
- * or meta, for then it is no etcd database. WARN for what calls for action: alarm,
- * downgrade, storage-version, member-zombie, member-url, bucket-missing. NOTE:
- * auth-enabled, learner, conf-state-differs, bucket-unknown. */
+ * consistent-index, term, conf-state, compact-revision), and for what no etcd leaves
+ * behind: bucket-missing, role-missing, and, unless a version not known here wrote the
+ * file, key-unknown in meta, auth or cluster. WARN for what calls for action: alarm,
+ * downgrade, storage-version, member-zombie, member-url. NOTE: auth-enabled, learner,
+ * conf-state-differs, bucket-unknown. */
 #ifndef MVCC_COLLECT_H
 #define MVCC_COLLECT_H
 
@@ -21,8 +22,10 @@ struct mvcc_collect {
 
     int64_t *lease_ids; /* owned */
     size_t lease_capacity;
-    enum mvcc_bucket bucket;
+    enum mvcc_bucket bucket, odd_bucket;
     bool seen[MVCC_BUCKETS];
+    size_t odd_keys;  /* in meta, auth and cluster */
+    char odd_key[64]; /* the first, for display */
 };
 
 void mvcc_collect_clear(struct mvcc_collect *c);

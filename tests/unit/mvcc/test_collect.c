@@ -1,5 +1,7 @@
 #include "mvcc/collect.h"
 
+#include <stdio.h>
+
 #include "tests/lib/case.h"
 #include "tests/unit/mvcc/fixture.h"
 
@@ -164,7 +166,6 @@ CASE(mvcc_collect, gathers_single_values)
         { MVCC_META, TEXT("consistent_index"), TEXT("\0\0\0\0\0\0\1\0") },
         { MVCC_META, TEXT("storageVersion"), TEXT("3.6.0") },
         { MVCC_META, TEXT("term"), TEXT("\0\0\0\0\0\0\0\3") },
-        { MVCC_META, TEXT("unheard of"), TEXT("x") },
     };
     AT_END(findings_clear) struct findings f = { 0 };
     AT_END(mvcc_facts_end) struct mvcc_facts x = { 0 };
@@ -193,7 +194,50 @@ CASE(mvcc_collect, knows_etcd_by_its_buckets)
     cr_assert_str_eq(
         findings_text(&f),
         "error bucket-missing: not an etcd database: it has no bucket 'key'\n"
-        "warning bucket-missing: bucket 'lease' is missing\n");
+        "error bucket-missing: bucket 'lease' is missing\n");
+}
+
+/* Damage that hits a name leaves a key that nobody reads: authentication would be off. */
+CASE(mvcc_collect, tells_keys_that_no_etcd_writes)
+{
+    struct one pairs[] = {
+        { MVCC_AUTH, TEXT("authEnabmed"), TEXT("\1") },
+        { MVCC_CLUSTER, TEXT("clustervErsion"), TEXT("3.6.0") },
+        { MVCC_META, TEXT("storageVersion"), TEXT("3.6.0") },
+        { MVCC_META, TEXT("te\0m"), TEXT("\0\0\0\0\0\0\0\3") },
+    };
+    const char *message = "key-unknown: bucket 'auth' holds 'authEnabmed', which is not "
+                          "one of etcd's keys; such keys: 3\n";
+    AT_END(findings_clear) struct findings f = { 0 }, newer = { 0 };
+    AT_END(mvcc_facts_end) struct mvcc_facts x = { 0 }, y = { 0 };
+    char want[256];
+
+    judge(pairs, sizeof pairs / sizeof *pairs, &f, &x);
+    snprintf(want, sizeof want, "error %s", message);
+    cr_assert_str_eq(findings_text(&f), want);
+
+    pairs[2].value = TEXT("3.8.0");
+    judge(pairs, sizeof pairs / sizeof *pairs, &newer, &y);
+    cr_assert_not_null(findings_find(&newer, "key-unknown"));
+    cr_assert_eq(findings_find(&newer, "key-unknown")->severity, FINDING_WARN);
+}
+
+CASE(mvcc_collect, tells_roles_that_do_not_exist)
+{
+    static const struct one pairs[] = {
+        { MVCC_AUTH_ROLES, TEXT("a"), TEXT("\x0a\1a") },
+        { MVCC_AUTH_ROLES, TEXT("b"), TEXT("\x0a\1b") },
+        { MVCC_AUTH_ROLES, TEXT("d"), TEXT("\x0a\1d") },
+        { MVCC_AUTH_USERS, TEXT("bob"), TEXT("\x0a\3bob\x1a\1a\x1a\1b\x1a\1d") },
+        { MVCC_AUTH_USERS, TEXT("eve"), TEXT("\x0a\3eve\x1a\1b\x1a\1c\x1a\4root") },
+    };
+    AT_END(findings_clear) struct findings f = { 0 };
+    AT_END(mvcc_facts_end) struct mvcc_facts x = { 0 };
+
+    judge(pairs, sizeof pairs / sizeof *pairs, &f, &x);
+    cr_assert_str_eq(findings_text(&f),
+                     "error role-missing: user 'eve' has the role 'c', "
+                     "which does not exist\n");
 }
 
 CASE(mvcc_collect, notes_unknown_buckets)
