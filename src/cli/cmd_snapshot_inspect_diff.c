@@ -7,6 +7,7 @@
 #include "cli/rows.h"
 #include "snapshot/diff.h"
 #include "snapshot/usage.h"
+#include "util/task.h"
 
 struct diff_args {
     const char *before, *after, *prefix;
@@ -205,17 +206,39 @@ static enum rc weigh(struct comparison *d, struct err *e)
     return snap_growth_make(&before, &after, &d->growth, e);
 }
 
+struct opening {
+    const char *path;
+    struct snap_look_options options;
+    struct snap_look *look;
+};
+
+static enum rc look_at(void *arg, struct err *e)
+{
+    const struct opening *o = arg;
+
+    if (snap_look_open(o->path, &o->options, o->look, e) != RC_OK)
+        return err_wrap(e, "looking into '%s'", o->path);
+    return RC_OK;
+}
+
+/* Both at once: walking and sorting them is most of the work. */
 static enum rc look_at_both(struct comparison *d, struct err *e)
 {
-    struct snap_look_options o = { 0 };
+    const char *prefix = d->args->prefix == NULL ? "" : d->args->prefix;
+    const struct snap_look_options options = { .prefix = bytes_str(prefix) };
+    struct opening before = { d->args->before, options, &d->before };
+    struct opening after = { d->args->after, options, &d->after };
+    struct task other;
+    struct err late = { 0 };
+    enum rc here, there;
 
-    if (d->args->prefix != NULL)
-        o.prefix = bytes_str(d->args->prefix);
-    if (snap_look_open(d->args->before, &o, &d->before, e) != RC_OK)
-        return err_wrap(e, "looking into '%s'", d->args->before);
-    if (snap_look_open(d->args->after, &o, &d->after, e) != RC_OK)
-        return err_wrap(e, "looking into '%s'", d->args->after);
-    return RC_OK;
+    TRY(task_start(&other, look_at, &after, e));
+    here = look_at(&before, e);
+    there = task_join(&other, &late);
+    TRY(here);
+    if (there != RC_OK)
+        *e = late;
+    return there;
 }
 
 /* In JSON the whole stands behind the rows, in one object with them. */

@@ -319,6 +319,8 @@ CASE(cli_inspect, tells_what_changed)
              a, b);
     SAYS(want, "diff", a, b);
     SAYS(strstr(want, "A:  "), "diff", a, b, "--summary");
+    FAILS(10, "looking into '/no/a'", "diff", "/no/a", "/no/b");
+    FAILS(10, "looking into '/no/b'", "diff", a, "/no/b");
 }
 
 CASE(cli_inspect, tells_programs_what_changed)
