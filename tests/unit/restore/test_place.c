@@ -169,3 +169,30 @@ CASE(restore_place, any_failed_call_leaves_all_or_nothing)
     cr_assert_geq(sweep_faults(FAULT_FSYNC, true), 8);
     cr_assert_geq(sweep_faults(FAULT_ALLOC, true), 12);
 }
+
+/* Somebody else's directory has the name already. */
+static int mkdir_of_another(int dir, const char *path, mode_t mode)
+{
+    if (mkdirat(dir, path, mode) == 0)
+        errno = EEXIST;
+    return -1;
+}
+
+static int no_unlink(int dir, const char *path, int flags)
+{
+    (void)dir, (void)flags;
+    cr_assert_fail("removes %s", path);
+    return -1;
+}
+
+CASE(restore_place, what_it_did_not_make_is_not_removed)
+{
+    const struct os_calls real = os;
+    OWNED(restore_place) p = NULL;
+    struct err e = { 0 };
+
+    os.mkdirat = mkdir_of_another;
+    os.unlinkat = no_unlink;
+    cr_assert_neq(restore_place_open(path_in(tmpdir_new(), "data"), NULL, &p, &e), RC_OK);
+    os = real;
+}
