@@ -118,12 +118,18 @@ static enum rc temp_make(struct temp *t, const char *dir, int dir_size,
 {
     uint8_t random[4];
     char hex[9];
+    enum rc rc;
 
     TRY(os_random(random, sizeof random, e));
     str_hex(hex, random, sizeof random);
     TRY(str_format(&t->name, e, "%s%s", prefix, hex));
     TRY(str_format(&t->path, e, "%.*s%s", dir_size, dir, t->name));
-    TRY(os_mkdir(t->home, t->name, e));
+    rc = os_mkdir(t->home, t->name, e);
+    if (rc != RC_OK) { /* not ours, so not ours to remove */
+        mem_free(t->name);
+        t->name = NULL;
+        return rc;
+    }
     TRY(os_open(t->home, t->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, &t->lock, e));
     if (os.flock(t->lock, LOCK_EX | LOCK_NB) < 0)
         return err_sys(e, RC_STORAGE, "cannot lock '%s'", t->path);
