@@ -21,7 +21,7 @@ static enum rc check_revision(const struct mvcc_history_options *o, struct err *
     if (o->revision != 0 && o->revision < compacted)
         return err_set(e, RC_NOTFOUND,
                        "revision %" PRId64 " has been compacted, the oldest one left "
-                       "is %" PRId64,
+                       "is %" PRId64 HINT "an older snapshot may still have it",
                        o->revision, compacted);
     return RC_OK;
 }
@@ -251,7 +251,7 @@ enum rc mvcc_history_finish(struct mvcc_history *h, const struct mvcc_lease_ids 
     if (h->options.revision > r->revision)
         return err_set(e, RC_NOTFOUND,
                        "revision %" PRId64 " lies in the future, the database is at "
-                       "revision %" PRId64,
+                       "revision %" PRId64 HINT "leave the revision out for the newest",
                        h->options.revision, r->revision);
     if (h->options.checks)
         TRY(history_check_end(h, leases, e));

@@ -183,6 +183,7 @@ CASE(mvcc_history, refuses_revisions_that_are_not_there)
 
     cr_assert_eq(mvcc_history_new(&o, NULL, &h, &e), RC_NOTFOUND);
     cr_assert_str_eq(e.why, "revision 4 has been compacted, the oldest one left is 5");
+    cr_assert_str_eq(e.hint, "an older snapshot may still have it");
     o.revision = -1;
     cr_assert_eq(mvcc_history_new(&o, NULL, &h, &e), RC_USAGE);
     cr_assert_str_eq(e.why, "revision -1 is negative");
@@ -191,6 +192,7 @@ CASE(mvcc_history, refuses_revisions_that_are_not_there)
     cr_assert_eq(mvcc_history_finish(h, NULL, &r, &e), RC_NOTFOUND);
     cr_assert_str_eq(e.why, "revision 6 lies in the future, the database is at "
                             "revision 5");
+    cr_assert_str_eq(e.hint, "leave the revision out for the newest");
     cr_assert_eq(r.revision, 77, "outputs are not touched on failure");
 }
 
