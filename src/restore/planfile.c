@@ -3,11 +3,40 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "crypto/sha256.h"
 #include "util/mem.h"
 #include "util/os.h"
 #include "util/str.h"
 
-enum { PLAN_MAX = 1 << 20 };
+enum { PLAN_MAX = 1 << 20, PLAN_ID_SIZE = 8 };
+
+/* What cluster and member ids do not cover, and what all hosts must agree on: members
+ * with another bump hold other data under the same revisions. */
+struct covered {
+    const char *token;
+    const uint8_t *database_sha256;
+    int64_t bump_by;
+    bool mark_compacted, skip_hash_check;
+    unsigned target_minor;
+};
+
+static enum rc plan_id(const struct covered *c, char out[static 2 * PLAN_ID_SIZE + 1],
+                       struct err *e)
+{
+    char hex[2 * SHA256_SIZE + 1];
+    uint8_t digest[SHA256_SIZE];
+    OWNED(sha256) hash = NULL;
+    AT_END(mem_end) char *text = NULL;
+
+    str_hex(hex, c->database_sha256, SHA256_SIZE);
+    TRY(str_format(&text, e, "%s %lld %d %d %u %s", hex, (long long)c->bump_by,
+                   c->mark_compacted, c->skip_hash_check, c->target_minor, c->token));
+    TRY(sha256_new(&hash, e));
+    TRY(sha256_add(hash, text, strlen(text), e));
+    TRY(sha256_end(hash, digest, e));
+    str_hex(out, digest, PLAN_ID_SIZE);
+    return RC_OK;
+}
 
 static void set_id(struct json *o, const char *key, const char *key_hex, uint64_t id)
 {
@@ -77,11 +106,14 @@ enum rc restore_planfile_render(const struct restore_plan *p,
 {
     OWNED(json) o = json_new_object();
     struct json *members = json_new_array(), *steps = json_new_array();
-    uint8_t random[8];
-    char id[17];
+    const struct covered covered = {
+        p->token,           source->database_sha256,
+        source->bump.by,    source->bump.mark_compacted,
+        p->skip_hash_check, p->target_minor,
+    };
+    char id[2 * PLAN_ID_SIZE + 1];
 
-    TRY(os_random(random, sizeof random, e));
-    str_hex(id, random, sizeof random);
+    TRY(plan_id(&covered, id, e));
     json_set_str(o, "plan_id", id);
     json_set_str(o, "kind", "restore");
     set_id(o, "cluster_id", "cluster_id_hex", p->cluster_id);
@@ -131,6 +163,25 @@ static enum rc cluster_text(const struct json *members, const char *path, char *
     }
     TRY(buf_add(&text, "", 1, e));
     *out = (char *)GIVE(text.p);
+    return RC_OK;
+}
+
+static enum rc check_plan_id(const struct json *o, const struct restore_plan *p,
+                             const char *path, struct err *e)
+{
+    const struct covered covered = {
+        p->token,          p->database_sha256, p->bump_by,
+        p->mark_compacted, p->skip_hash_check, p->target_minor,
+    };
+    const char *recorded = json_get_str(o, "plan_id");
+    char id[2 * PLAN_ID_SIZE + 1];
+
+    TRY(plan_id(&covered, id, e));
+    if (recorded == NULL || strcmp(recorded, id) != 0)
+        return err_set(e, RC_CORRUPT,
+                       "the plan '%s' has an id that does not follow from its snapshot, "
+                       "bump and token" HINT "write the plan again; do not edit it",
+                       path);
     return RC_OK;
 }
 
@@ -211,6 +262,7 @@ static enum rc load(const struct json *o, const char *path, struct restore_reque
     TRY(restore_plan_make(q, &p, e));
     TRY(check_ids(o, &p, path, e));
     TRY(read_source(o, path, &p, &source, e));
+    TRY(check_plan_id(o, &p, path, e));
     *file = GIVE(source);
     *out = p;
     p = (struct restore_plan){ 0 };

@@ -22,8 +22,9 @@ enum rc restore_planfile_render(const struct restore_plan *p,
                                 const struct restore_plan_source *source,
                                 struct json **out, struct err *e);
 
-/* Reads a plan and makes it that of the member `name`. The ids are computed again from
- * URLs and token; RC_CORRUPT when the file says others. *file is the snapshot's path as
+/* Reads a plan and makes it that of the member `name`. All ids are computed again from
+ * what they cover; RC_CORRUPT when the file says others, for hosts with different plans
+ * make members that differ. *file is the snapshot's path as
  * recorded, for the caller to free. */
 enum rc restore_planfile_load(const char *path, const char *name, const char *data_dir,
                               const char *wal_dir, struct restore_plan *out, char **file,
