@@ -146,8 +146,8 @@ static void *probe_some(void *arg)
     for (uint64_t i = p->number; i < p->count; i += THREADS) {
         uint64_t due = p->start_us + i * p->interval_us;
 
-        while (clock_us() + 1000 < due)
-            clock_sleep_ms((due - clock_us()) / 1000);
+        for (uint64_t now = clock_us(); now < due; now = clock_us())
+            clock_sleep_ms((due - now) / 1000);
         snprintf(key, sizeof key, "probe/%" PRIu64, i % 100);
         put(c, key, value, sizeof value);
         p->samples[i] = clock_us() - due;
