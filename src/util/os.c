@@ -207,16 +207,26 @@ enum rc os_sync_dir(int dir, const char *name, struct err *e)
     return RC_OK;
 }
 
-enum rc os_mkdir(int dir, const char *path, struct err *e)
+static enum rc set_directory_mode(int dir, const char *path, struct err *e)
 {
     OWNED_FD int fd = -1;
 
-    if (os.mkdirat(dir, path, 0700) < 0)
-        return err_sys(e, code_of(errno), "cannot make the directory '%s'", path);
     TRY(os_open(dir, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, &fd, e));
     if (os.fchmod(fd, 0700) < 0)
         return err_sys(e, RC_STORAGE, "cannot set the mode of '%s'", path);
     return RC_OK;
+}
+
+enum rc os_mkdir(int dir, const char *path, struct err *e)
+{
+    enum rc rc;
+
+    if (os.mkdirat(dir, path, 0700) < 0)
+        return err_sys(e, code_of(errno), "cannot make the directory '%s'", path);
+    rc = set_directory_mode(dir, path, e);
+    if (rc != RC_OK)
+        os.unlinkat(dir, path, AT_REMOVEDIR);
+    return rc;
 }
 
 enum rc os_random(void *p, size_t n, struct err *e)

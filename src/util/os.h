@@ -96,7 +96,8 @@ enum rc os_sync_dir(int dir, const char *name, struct err *e);
  * order. Fails as os_open does, and with RC_NOMEM. */
 enum rc os_list(int dir, const char *path, struct str_list *names, struct err *e);
 
-/* Make a directory of mode 0700 whatever the umask. RC_REFUSED when it exists. */
+/* Make a directory of mode 0700 whatever the umask. RC_REFUSED when it exists. After a
+ * failure it is not there, or it is somebody else's. */
 enum rc os_mkdir(int dir, const char *path, struct err *e);
 
 /* n random bytes from the kernel. */
