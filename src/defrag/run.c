@@ -11,39 +11,6 @@
 #include "util/log.h"
 #include "util/os.h"
 #include "util/stop.h"
-#include "util/task.h"
-
-/* SHA-256 of a mapped file on a thread of its own, beside a walk over the same file. */
-struct hashing {
-    struct task task;
-    struct bytes bytes;
-    struct snap_trailer trailer;
-};
-
-static enum rc hash_bytes(void *arg, struct err *e)
-{
-    struct hashing *h = arg;
-
-    return snap_trailer_read(h->bytes, &h->trailer, e);
-}
-
-static enum rc hashing_start(struct hashing *h, const struct bolt_file *file,
-                             struct err *e)
-{
-    h->bytes = bolt_file_bytes(file);
-    return task_start(&h->task, hash_bytes, h, e);
-}
-
-/* The thread reads the mapping, so it ends before the file does, whatever happened. */
-static enum rc hashing_join(struct hashing *h, enum rc walked, struct err *e)
-{
-    struct err late = { 0 };
-    enum rc rc = task_join(&h->task, &late);
-
-    if (walked == RC_OK && rc != RC_OK)
-        *e = late;
-    return walked == RC_OK ? rc : walked;
-}
 
 struct job {
     const struct defrag_request *request;
@@ -85,7 +52,8 @@ static enum rc decide(struct job *j, struct err *e)
     return defrag_decide(j->source, &rule, &j->keep, e);
 }
 
-static enum rc check_trailer(const struct job *j, const struct hashing *h, struct err *e)
+static enum rc check_trailer(const struct job *j, const struct snap_hashing *h,
+                             struct err *e)
 {
     if (!j->has_trailer)
         return RC_OK;
@@ -115,11 +83,11 @@ static enum rc copy_to(struct job *j, const struct bolt_target *to, struct err *
 
 static enum rc copy_checked(struct job *j, const struct bolt_target *to, struct err *e)
 {
-    struct hashing h = { 0 };
+    struct snap_hashing h = { 0 };
 
     if (j->has_trailer)
-        TRY(hashing_start(&h, j->source, e));
-    TRY(hashing_join(&h, copy_to(j, to, e), e));
+        TRY(snap_hashing_start(&h, bolt_file_bytes(j->source), e));
+    TRY(snap_hashing_join(&h, copy_to(j, to, e), e));
     return check_trailer(j, &h, e);
 }
 
@@ -154,11 +122,11 @@ static enum rc open_file(struct job *j, int fd, struct dbfile **out, struct err 
 static enum rc prove_file(const struct job *j, struct bolt_file *file,
                           uint8_t digest[static SHA256_SIZE], struct err *e)
 {
-    struct hashing h = { 0 };
+    struct snap_hashing h = { 0 };
 
     if (j->is_snapshot)
-        TRY(hashing_start(&h, file, e));
-    TRY(hashing_join(&h, defrag_prove(file, &j->copied, j->keep != NULL, e), e));
+        TRY(snap_hashing_start(&h, bolt_file_bytes(file), e));
+    TRY(snap_hashing_join(&h, defrag_prove(file, &j->copied, j->keep != NULL, e), e));
     memcpy(digest, h.trailer.database, SHA256_SIZE);
     return RC_OK;
 }

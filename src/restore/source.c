@@ -6,12 +6,10 @@
 #include "filter/file.h"
 #include "util/mem.h"
 #include "util/os.h"
-#include "util/task.h"
 
 struct restore_source {
     struct bolt_file *database;
-    struct snap_trailer trailer;
-    struct task hashing;
+    struct snap_hashing hashing;
 };
 
 /* What decodes into the scratch file is the plaintext that the data directory is going
@@ -40,13 +38,6 @@ static enum rc is_raw(const char *file, bool *raw, struct err *e)
     return RC_OK;
 }
 
-static enum rc hash_all(void *arg, struct err *e)
-{
-    struct restore_source *s = arg;
-
-    return snap_trailer_read(bolt_file_bytes(s->database), &s->trailer, e);
-}
-
 enum rc restore_source_open(const char *file, const struct age_identities *ids,
                             const char *scratch, struct findings *f,
                             struct restore_source **out, struct err *e)
@@ -59,7 +50,7 @@ enum rc restore_source_open(const char *file, const struct age_identities *ids,
         TRY(decode_to(file, ids, scratch, e));
     TRY(mem_new(&s, sizeof *s, "the source", e));
     TRY(bolt_file_open(raw ? file : scratch, f, &s->database, e));
-    TRY(task_start(&s->hashing, hash_all, s, e));
+    TRY(snap_hashing_start(&s->hashing, bolt_file_bytes(s->database), e));
     *out = GIVE(s);
     return RC_OK;
 }
@@ -71,7 +62,7 @@ void restore_source_free(struct restore_source *s)
     if (s == NULL)
         return;
     /* A digest that nobody asked for any more; there is nothing to tell. */
-    if (task_join(&s->hashing, &ignored) != RC_OK)
+    if (snap_hashing_join(&s->hashing, RC_OK, &ignored) != RC_OK)
         ignored.code = RC_OK;
     bolt_file_free(s->database);
     mem_free(s);
@@ -85,10 +76,10 @@ const struct bolt_file *restore_source_database(const struct restore_source *s)
 enum rc restore_source_verdict(struct restore_source *s, bool skip,
                                struct snap_trailer *out, struct err *e)
 {
-    TRY(task_join(&s->hashing, e));
+    TRY(snap_hashing_join(&s->hashing, RC_OK, e));
     TRY(bolt_file_intact(s->database, e));
     if (!skip)
-        TRY(snap_trailer_verdict(&s->trailer, e));
-    *out = s->trailer;
+        TRY(snap_trailer_verdict(&s->hashing.trailer, e));
+    *out = s->hashing.trailer;
     return RC_OK;
 }

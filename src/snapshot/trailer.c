@@ -141,3 +141,26 @@ enum rc snap_trailer_read(struct bytes file, struct snap_trailer *out, struct er
     *out = t;
     return RC_OK;
 }
+
+static enum rc hash_file(void *arg, struct err *e)
+{
+    struct snap_hashing *h = arg;
+
+    return snap_trailer_read(h->file, &h->trailer, e);
+}
+
+enum rc snap_hashing_start(struct snap_hashing *h, struct bytes file, struct err *e)
+{
+    h->file = file;
+    return task_start(&h->task, hash_file, h, e);
+}
+
+enum rc snap_hashing_join(struct snap_hashing *h, enum rc walked, struct err *e)
+{
+    struct err late = { 0 };
+    enum rc rc = task_join(&h->task, &late);
+
+    if (walked == RC_OK && rc != RC_OK)
+        *e = late;
+    return walked == RC_OK ? rc : walked;
+}

@@ -9,6 +9,7 @@
 
 #include "filter/sink.h"
 #include "util/bytes.h"
+#include "util/task.h"
 
 enum { SNAP_TRAILER_SIZE = 32 };
 
@@ -34,6 +35,19 @@ enum rc snap_trailer_sink_new(struct sink *next, bool optional, struct snap_trai
 /* The same over bytes in memory (a mapped file), in pieces so that a stop is seen.
  * Never fails for a wrong trailer: judge it with snap_trailer_verdict. */
 enum rc snap_trailer_read(struct bytes file, struct snap_trailer *out, struct err *e);
+
+/* snap_trailer_read on a thread of its own, beside a walk over the same bytes, which must
+ * stay until the join. Zero-initialise; joining one that never started does nothing. */
+struct snap_hashing {
+    struct bytes file;
+    struct task task;
+    struct snap_trailer trailer; /* after a join that is RC_OK */
+};
+enum rc snap_hashing_start(struct snap_hashing *h, struct bytes file, struct err *e);
+
+/* Waits in any case. Returns `walked`, how the walk beside it ended, unless that is
+ * RC_OK: then how the hashing did. */
+enum rc snap_hashing_join(struct snap_hashing *h, enum rc walked, struct err *e);
 
 /* RC_CORRUPT with the reason when absent or wrong. */
 enum rc snap_trailer_verdict(const struct snap_trailer *t, struct err *e);

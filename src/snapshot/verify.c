@@ -6,7 +6,6 @@
 #include "mvcc/stream_survey.h"
 #include "mvcc/survey.h"
 #include "util/mem.h"
-#include "util/task.h"
 
 /* Facts of a stream take this much at most; beyond it HashKV stays unknown. */
 #define SURVEY_MEMORY ((size_t)512 << 20)
@@ -27,18 +26,6 @@ static enum rc note_trailer(struct snap_verdict *v, struct err *e)
     return findings_add(&v->findings, FINDING_ERROR,
                         v->trailer.present ? "trailer-mismatch" : "trailer-missing",
                         FINDING_NO_PAGE, e, "%s", why.why);
-}
-
-struct hashing {
-    struct bytes file;
-    struct snap_trailer trailer;
-};
-
-static enum rc hash_all(void *arg, struct err *e)
-{
-    struct hashing *h = arg;
-
-    return snap_trailer_read(h->file, &h->trailer, e);
 }
 
 static enum rc survey_raw(const struct snap_verify_options *o,
@@ -64,21 +51,12 @@ static enum rc verify_raw(const struct snap_verify_options *o, struct snap_verdi
                           struct err *e)
 {
     OWNED(bolt_file) file = NULL;
-    struct hashing h = { 0 };
-    struct task hashing = { 0 };
-    enum rc surveyed, hashed = RC_OK;
-    struct err late;
+    struct snap_hashing h = { 0 };
 
     TRY(bolt_file_open(o->file, &v->findings, &file, e));
-    h.file = bolt_file_bytes(file);
     if (!o->skip_trailer)
-        TRY(task_start(&hashing, hash_all, &h, e));
-    surveyed = survey_raw(o, file, v, e);
-    hashed = task_join(&hashing, &late);
-    TRY(surveyed);
-    if (hashed != RC_OK)
-        *e = late;
-    TRY(hashed);
+        TRY(snap_hashing_start(&h, bolt_file_bytes(file), e));
+    TRY(snap_hashing_join(&h, survey_raw(o, file, v, e), e));
     TRY(bolt_file_intact(file, e));
     v->trailer = h.trailer;
     v->stored.size = bolt_file_size(file);
