@@ -13,7 +13,9 @@ CFLAGS.fuzz     := -O1 -g -DSANITIZE -fsanitize=fuzzer-no-link,address,undefined
 MODE.CFLAGS     := $(CFLAGS.$(MODE))
 
 PKGS.holdfast := libcurl libzstd libcrypto json-c libprotobuf-c libisal
-CPPFLAGS += -D_GNU_SOURCE -Isrc -I$(BUILD)/gen/proto
+# Generated code is the same in every MODE, so it lies beside them.
+GENDIR   := build/gen/proto
+CPPFLAGS += -D_GNU_SOURCE -Isrc -I$(GENDIR)
 CFLAGS   += -std=gnu2x -fPIE -pthread $(MODE.CFLAGS)
 LDFLAGS  += -pie -pthread $(MODE.CFLAGS)
 LDLIBS    = $(shell pkg-config --libs $(PKGS.holdfast))
@@ -34,6 +36,7 @@ uses.wal      := crypto codec util
 uses.storage  := filter crypto codec util
 uses.wire     := http filter crypto codec util
 uses.mvcc     := boltdb filter crypto codec util
+uses.machine  := mvcc wal boltdb filter crypto codec util
 uses.snapshot := mvcc wire storage wal boltdb http filter crypto codec util
 uses.restore  := snapshot $(uses.snapshot)
 uses.defrag   := snapshot $(uses.snapshot)
@@ -41,7 +44,8 @@ uses.cli      := restore defrag $(uses.restore)
 
 FOLDERS := $(patsubst uses.%,%,$(filter uses.%,$(.VARIABLES)))
 PROTO   := $(wildcard src/codec/proto/*.proto)
-GEN     := $(PROTO:src/codec/proto/%.proto=$(BUILD)/gen/proto/%.pb-c)
+GEN     := $(PROTO:src/codec/proto/%.proto=$(GENDIR)/%.pb-c)
+GENOBJ  := $(GEN:$(GENDIR)/%=$(BUILD)/gen/proto/%.o)
 HDRS    := $(wildcard src/*/*.h)
 UNITS   := $(patsubst tests/unit/%/,%,$(wildcard tests/unit/*/))
 FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
@@ -54,7 +58,7 @@ help:                             ## show this list
 # ---- objects, one library a folder -------------------------------------------------
 objects = $(patsubst %.c,$(BUILD)/%.o,$(wildcard src/$(1)/*.c))
 define folder
-$$(BUILD)/lib$(1).a: $$(call objects,$(1)) $$(if $$(filter codec,$(1)),$$(GEN:=.o))
+$$(BUILD)/lib$(1).a: $$(call objects,$(1)) $$(if $$(filter codec,$(1)),$$(GENOBJ))
 	@rm -f $$@
 	@ar rcs $$@ $$^
 endef
@@ -70,12 +74,13 @@ $(BUILD)/%.o: %.c | $(GEN:=.h)
 	@echo "  CC    $<"
 	@$(CC) $(CPPFLAGS) $(CFLAGS) $(WARN) -MMD -MP -c $< -o $@
 
-$(BUILD)/gen/proto/%.pb-c.c $(BUILD)/gen/proto/%.pb-c.h &: src/codec/proto/%.proto
+$(GENDIR)/%.pb-c.c $(GENDIR)/%.pb-c.h &: src/codec/proto/%.proto
 	@mkdir -p $(@D)
-	@protoc-c --proto_path=src/codec/proto --c_out=$(BUILD)/gen/proto $<
+	@protoc-c --proto_path=src/codec/proto --c_out=$(GENDIR) $<
 
 # Generated code is not ours to warn about.
-$(BUILD)/gen/proto/%.o: $(BUILD)/gen/proto/%.c $(GEN:=.h)
+$(BUILD)/gen/proto/%.o: $(GENDIR)/%.c $(GEN:=.h)
+	@mkdir -p $(@D)
 	@$(CC) $(CPPFLAGS) $(CFLAGS) -w -c $< -o $@
 
 # ---- tests ---------------------------------------------------------------------------
@@ -183,10 +188,10 @@ lint: $(GEN:=.h)                  ## layers, format, lone headers, banned calls,
 	@scripts/check-layers
 	@clang-format --dry-run -Werror $(OURS)
 	@for h in $(HDRS:src/%=%); do echo "#include \"$$h\"" | \
-	  $(CC) $(CPPFLAGS) -I$(BUILD)/gen/proto -std=gnu2x -fsyntax-only -xc - || exit 1; done
+	  $(CC) $(CPPFLAGS) -std=gnu2x -fsyntax-only -xc - || exit 1; done
 	@scripts/check-source
 	@printf '%s\n' $(wildcard src/*.c src/*/*.c) | xargs -P2 -n6 sh -c 'clang-tidy --quiet \
-	  "$$@" -- $(CPPFLAGS) -I$(BUILD)/gen/proto -std=gnu2x 2>/dev/null' tidy
+	  "$$@" -- $(CPPFLAGS) -std=gnu2x 2>/dev/null' tidy
 	@echo "lint: clean"
 
 coverage:                         ## line coverage a file, from the unit tests
