@@ -38,9 +38,10 @@ uses.wire     := http filter crypto codec util
 uses.mvcc     := boltdb filter crypto codec util
 uses.machine  := mvcc wal boltdb filter crypto codec util
 uses.snapshot := mvcc wire storage wal boltdb http filter crypto codec util
+uses.datadir  := snapshot machine $(uses.snapshot)
 uses.restore  := snapshot $(uses.snapshot)
 uses.defrag   := snapshot $(uses.snapshot)
-uses.cli      := restore defrag $(uses.restore)
+uses.cli      := restore defrag datadir $(uses.datadir)
 
 FOLDERS := $(patsubst uses.%,%,$(filter uses.%,$(.VARIABLES)))
 PROTO   := $(wildcard src/codec/proto/*.proto)

@@ -7,8 +7,8 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#include "defrag/holder.h"
 #include "defrag/place_state.h"
+#include "storage/holder.h"
 #include "util/log.h"
 #include "util/mem.h"
 #include "util/os.h"
@@ -17,6 +17,7 @@
 
 #define BACKUP ".bak"
 #define DATABASE "/member/snap/db"
+#define ADVICE "the database of a running member is defragmented by `etcdctl defrag`"
 
 /* ---- finding and locking the old one ----------------------------------------------- */
 
@@ -88,7 +89,7 @@ static enum rc recover(const struct defrag_place *p, struct err *e)
                        p->path, p->backup);
     TRY(os_open(p->dir, p->backup, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0, &fd, e));
     if (os.flock(fd, LOCK_EX | LOCK_NB) < 0)
-        return holder_refuse(fd, p->backup, e);
+        return holder_refuse(fd, p->backup, ADVICE, e);
     if (os.renameat2(p->dir, p->backup, p->dir, p->base, RENAME_NOREPLACE) < 0)
         return err_sys(e, RC_STORAGE, "cannot give '%s' its name back", p->path);
     log_warn("'%s' was missing and has been recovered from '%s', which an earlier run "
@@ -124,7 +125,7 @@ static enum rc lock_source(const struct defrag_place *p, struct err *e)
 
     if (os.flock(p->fd, kind | LOCK_NB) < 0) {
         if (errno == EWOULDBLOCK)
-            return holder_refuse(p->fd, p->path, e);
+            return holder_refuse(p->fd, p->path, ADVICE, e);
         return err_sys(e, RC_STORAGE, "cannot lock '%s'", p->path);
     }
     if (p->request.output != NULL)
@@ -145,9 +146,9 @@ static enum rc lock_segment(int fd, const char *name, struct err *e)
     if (fcntl(fd, F_OFD_SETLK, &all) == 0)
         return RC_OK;
     if (errno == EAGAIN || errno == EACCES)
-        return holder_refuse(fd, name, e);
+        return holder_refuse(fd, name, ADVICE, e);
     if (os.flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
-        return holder_refuse(fd, name, e);
+        return holder_refuse(fd, name, ADVICE, e);
     return RC_OK;
 }
 

@@ -6,8 +6,8 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#include "defrag/holder.h"
 #include "defrag/place_state.h"
+#include "storage/holder.h"
 #include "util/log.h"
 #include "util/os.h"
 #include "util/str.h"

@@ -1,4 +1,4 @@
-#include "defrag/holder.h"
+#include "storage/holder.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -82,7 +82,7 @@ enum rc holder_find(int fd, struct holder *out, bool *found, struct err *e)
     struct stat want;
 
     if (os.fstat(fd, &want) < 0)
-        return err_sys(e, RC_STORAGE, "cannot stat the database");
+        return err_sys(e, RC_STORAGE, "cannot stat the file");
     TRY(os_list(AT_FDCWD, "/proc", &processes, e));
     for (size_t i = 0; i < processes.count && h.pid == 0; i++) {
         uint64_t pid;
@@ -100,7 +100,36 @@ enum rc holder_find(int fd, struct holder *out, bool *found, struct err *e)
     return RC_OK;
 }
 
-enum rc holder_refuse(int fd, const char *name, struct err *e)
+/* The seam's fcntl cannot carry the structure. A query asks for no permission and takes
+ * nothing. */
+static bool has_file_lock(int fd)
+{
+    struct flock all = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+
+    return fcntl(fd, F_OFD_GETLK, &all) == 0 && all.l_type != F_UNLCK;
+}
+
+enum rc holder_find_lock(int fd, struct holder *out, bool *found, struct err *e)
+{
+    struct holder h = { 0 };
+    struct stat want;
+
+    if (os.fstat(fd, &want) < 0)
+        return err_sys(e, RC_STORAGE, "cannot stat the file");
+    h.pid = locked_by(&want);
+    if (h.pid != 0)
+        name_it(&h);
+    *found = h.pid != 0 || has_file_lock(fd);
+    if (*found && h.pid == 0) {
+        bool seen = false;
+
+        TRY(holder_find(fd, &h, &seen, e));
+    }
+    *out = h;
+    return RC_OK;
+}
+
+enum rc holder_refuse(int fd, const char *name, const char *advice, struct err *e)
 {
     struct holder h = { 0 };
     bool found = false;
@@ -112,8 +141,6 @@ enum rc holder_refuse(int fd, const char *name, struct err *e)
                        "as root, `fuser -v` on the file names it; stop it first",
                        name);
     return err_set(e, RC_LOCKED,
-                   "'%s' is in use by process %llu (%s)" HINT
-                   "stop it first; the database of a running member is defragmented by "
-                   "`etcdctl defrag`",
-                   name, (unsigned long long)h.pid, h.name);
+                   "'%s' is in use by process %llu (%s)" HINT "stop it first; %s", name,
+                   (unsigned long long)h.pid, h.name, advice);
 }
