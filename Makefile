@@ -12,7 +12,7 @@ CFLAGS.fuzz     := -O1 -g -DSANITIZE -fsanitize=fuzzer-no-link,address,undefined
                    -fno-sanitize-recover=all
 MODE.CFLAGS     := $(CFLAGS.$(MODE))
 
-PKGS.holdfast := libcurl libzstd libcrypto json-c libprotobuf-c libisal
+PKGS.holdfast := libcurl libzstd libcrypto json-c libprotobuf-c libisal sqlite3
 # Generated code is the same in every MODE, so it lies beside them.
 GENDIR   := build/gen/proto
 CPPFLAGS += -D_GNU_SOURCE -Isrc -I$(GENDIR)
@@ -29,6 +29,7 @@ endif
 uses.util     :=
 uses.crypto   := util
 uses.codec    := util
+uses.sql      := util
 uses.filter   := crypto codec util
 uses.http     := util
 uses.boltdb   := filter crypto codec util
