@@ -1,27 +1,22 @@
 #include "snapshot/save.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "filter/lane.h"
 #include "filter/rate.h"
-#include "filter/seal.h"
-#include "filter/zstd.h"
 #include "mvcc/stream_survey.h"
 #include "snapshot/gate.h"
 #include "snapshot/local.h"
-#include "storage/neighbor.h"
-#include "storage/posix.h"
+#include "snapshot/store.h"
 #include "util/clock.h"
 #include "util/log.h"
 #include "util/mem.h"
-#include "util/os.h"
 #include "util/str.h"
 #include "wire/maintenance.h"
 #include "wire/snapshot.h"
 
-enum { ZSTD_LEVEL = 3, ZSTD_WORKERS = 2, LANE_BLOCK = 1 << 20, LANE_BLOCKS = 4 };
+enum { LANE_BLOCK = 1 << 20, LANE_BLOCKS = 4 };
 
 /* Facts of pages and records may take this much; beyond it the survey gives up. */
 #define SURVEY_MEMORY ((size_t)192 << 20)
@@ -123,61 +118,13 @@ static const char *degraded_by(const struct view *v, const struct snap_member *m
     return NULL;
 }
 
-/* ---- where to ---------------------------------------------------------------------- */
-
-static enum rc check_names(const struct snap_save_options *o, struct snap_kind kind,
-                           struct err *e)
-{
-    if (kind.age && o->recipients == NULL)
-        return err_set(e, RC_USAGE,
-                       "'%s' is to be encrypted, but for nobody" HINT
-                       "give --recipient age1..., --recipients-file FILE or --passphrase",
-                       o->file);
-    if (!kind.age && o->recipients != NULL)
-        return err_set(e, RC_USAGE,
-                       "recipients are given, but the name '%s' does not end in .age" HINT
-                       "name it .db.zst.age or .db.age",
-                       o->file);
-    return RC_OK;
-}
-
-/* A full disk stops etcd: next to its data a backup keeps a tenth of the file system
- * free, and says that it should live elsewhere. */
-static enum rc reserve_for(const struct snap_save_options *o, uint64_t *reserve,
-                           struct err *e)
-{
-    OWNED_FD int dir = -1;
-    struct neighbor n;
-    struct statvfs fs;
-    const char *base;
-    bool found = false;
-
-    *reserve = FILE_RESERVE_DEFAULT;
-    if (strcmp(o->file, "-") == 0)
-        return RC_OK;
-    TRY(neighbor_find(o->file, &n, &found, e));
-    if (!found)
-        return RC_OK;
-    log_warn("'%s' lies on the file system of a running etcd ('%s', pid %llu): a full "
-             "disk stops etcd, so keep backups elsewhere",
-             o->file, n.data_dir, (unsigned long long)n.pid);
-    if (o->allow_same_filesystem)
-        return RC_OK;
-    TRY(os_open_parent(o->file, &dir, &base, e));
-    if (os.fstatvfs(dir, &fs) < 0)
-        return err_sys(e, RC_STORAGE, "cannot ask for free space");
-    *reserve = (uint64_t)fs.f_blocks * fs.f_frsize / 10;
-    return RC_OK;
-}
-
 /* ---- one attempt ------------------------------------------------------------------- */
 
 struct attempt {
     struct findings findings;
     struct snap_trailer trailer;
     struct mvcc_facts facts;
-    struct file_sink_result stored;
-    uint8_t stored_sha[SHA256_SIZE];
+    struct snap_store_result stored;
 };
 
 static void attempt_end(struct attempt *a)
@@ -206,20 +153,21 @@ static uint64_t rate_of(const struct snap_save_options *o, const char *endpoint)
     return snap_endpoint_is_local(endpoint) ? SNAP_LOCAL_RATE : 0;
 }
 
-/* The chain, built from the file outwards. */
-static enum rc build_chain(const struct snap_save_options *o, struct snap_kind kind,
-                           const struct posix_put_options *put, uint64_t rate,
-                           struct attempt *a, struct sink **out, struct err *e)
+static struct snap_store_options store_of(const struct snap_save_options *o)
 {
+    return (struct snap_store_options){ o->file, o->recipients,
+                                        o->allow_same_filesystem };
+}
+
+/* The chain, built from the file outwards. */
+static enum rc build_chain(const struct snap_save_options *o, uint64_t rate,
+                           uint64_t reserve, uint64_t db_size, struct attempt *a,
+                           struct sink **out, struct err *e)
+{
+    const struct snap_store_options store = store_of(o);
     OWNED(sink) chain = NULL;
 
-    TRY(posix_put_new(o->file, put, &chain, e));
-    TRY(sha256_sink_new(GIVE(chain), a->stored_sha, &chain, e));
-    if (kind.age)
-        TRY(seal_sink_new(GIVE(chain), o->recipients, &chain, e));
-    if (kind.zstd)
-        TRY(zstd_sink_new(GIVE(chain), ZSTD_LEVEL, ZSTD_WORKERS, &chain, e));
-    TRY(lane_sink_new(GIVE(chain), LANE_BLOCK, LANE_BLOCKS, &chain, e));
+    TRY(snap_store_new(&store, reserve, db_size, &a->stored, &chain, e));
     TRY(gate_sink_new(GIVE(chain), judge, a, &chain, e));
     TRY(mvcc_stream_sink_new(GIVE(chain), SURVEY_MEMORY, &a->findings, &a->facts, &chain,
                              e));
@@ -234,18 +182,12 @@ static enum rc attempt(struct wire_client *c, const struct snap_save_options *o,
                        size_t member, uint64_t db_size, uint64_t reserve,
                        struct attempt *a, struct err *e)
 {
-    struct snap_kind kind = snap_kind_of_name(o->file);
-    const struct posix_put_options put = {
-        .file = { .expected_size = kind.zstd ? 0 : db_size,
-                  .reserve = reserve,
-                  .read_back = true,
-                  .result = &a->stored },
-    };
+    uint64_t rate = rate_of(o, wire_endpoint(c, member));
     const struct wire_snapshot_options limits = { 0 };
     OWNED(sink) chain = NULL;
     struct wire_snapshot got;
 
-    TRY(build_chain(o, kind, &put, rate_of(o, wire_endpoint(c, member)), a, &chain, e));
+    TRY(build_chain(o, rate, reserve, db_size, a, &chain, e));
     TRY(wire_snapshot_take(c, member, &limits, chain, &got, e));
     return sink_finish(chain, e);
 }
@@ -258,15 +200,15 @@ static void conclude(const struct snap_save_options *o, const struct view *v,
 
     s->kind = snap_kind_of_name(o->file);
     s->size = a->trailer.size;
-    s->stored_size = a->stored.size;
-    memcpy(s->sha256, a->stored_sha, sizeof s->sha256);
+    s->stored_size = a->stored.file.size;
+    memcpy(s->sha256, a->stored.sha256, sizeof s->sha256);
     s->facts = a->facts;
     a->facts = (struct mvcc_facts){ 0 };
     s->member_id = m->id;
     snprintf(s->endpoint, sizeof s->endpoint, "%s", m->endpoint);
     s->reason = from->reason;
     s->proved =
-        a->stored.read_back && s->facts.pages_complete && s->facts.history_complete;
+        a->stored.file.read_back && s->facts.pages_complete && s->facts.history_complete;
     s->degraded = degraded_by(v, m);
     if (s->degraded == NULL && !s->facts.history_complete)
         s->degraded =
@@ -302,13 +244,14 @@ enum rc snap_save(struct wire_client *c, const struct snap_save_options *o,
                   struct snap_saved *out, struct err *e)
 {
     AT_END(view_end) struct view v = { 0 };
+    const struct snap_store_options store = store_of(o);
     uint64_t start = clock_ms(), reserve = 0;
     struct snap_saved s = { 0 };
     enum rc rc = RC_OK;
 
-    TRY(check_names(o, snap_kind_of_name(o->file), e));
+    TRY(snap_store_check(&store, e));
     TRY(look(c, o, &v, e));
-    TRY(reserve_for(o, &reserve, e));
+    TRY(snap_store_reserve(&store, &reserve, e));
     for (size_t i = 0; i < v.candidates; i++) {
         rc = save_from(c, o, &v, i, reserve, &s, e);
         if (rc == RC_OK || !another_may_help(rc) || i + 1 == v.candidates)

@@ -1,0 +1,83 @@
+#include "snapshot/store.h"
+
+#include <string.h>
+
+#include "filter/lane.h"
+#include "filter/zstd.h"
+#include "storage/neighbor.h"
+#include "storage/posix.h"
+#include "util/log.h"
+#include "util/os.h"
+
+enum { ZSTD_LEVEL = 3, ZSTD_WORKERS = 2, LANE_BLOCK = 1 << 20, LANE_BLOCKS = 4 };
+
+enum rc snap_store_check(const struct snap_store_options *o, struct err *e)
+{
+    struct snap_kind kind = snap_kind_of_name(o->file);
+
+    if (kind.age && o->recipients == NULL)
+        return err_set(e, RC_USAGE,
+                       "'%s' is to be encrypted, but for nobody" HINT
+                       "give --recipient age1..., --recipients-file FILE or --passphrase",
+                       o->file);
+    if (!kind.age && o->recipients != NULL)
+        return err_set(e, RC_USAGE,
+                       "recipients are given, but the name '%s' does not end in .age" HINT
+                       "name it .db.zst.age or .db.age",
+                       o->file);
+    return RC_OK;
+}
+
+/* A full disk stops etcd: next to its data a backup keeps a tenth of the file system
+ * free, and says that it should live elsewhere. */
+enum rc snap_store_reserve(const struct snap_store_options *o, uint64_t *reserve,
+                           struct err *e)
+{
+    OWNED_FD int dir = -1;
+    struct neighbor n;
+    struct statvfs fs;
+    const char *base;
+    bool found = false;
+
+    *reserve = FILE_RESERVE_DEFAULT;
+    if (strcmp(o->file, "-") == 0)
+        return RC_OK;
+    TRY(neighbor_find(o->file, &n, &found, e));
+    if (!found)
+        return RC_OK;
+    log_warn("'%s' lies on the file system of a running etcd ('%s', pid %llu): a full "
+             "disk stops etcd, so keep backups elsewhere",
+             o->file, n.data_dir, (unsigned long long)n.pid);
+    if (o->allow_same_filesystem)
+        return RC_OK;
+    TRY(os_open_parent(o->file, &dir, &base, e));
+    if (os.fstatvfs(dir, &fs) < 0)
+        return err_sys(e, RC_STORAGE, "cannot ask for free space");
+    *reserve = (uint64_t)fs.f_blocks * fs.f_frsize / 10;
+    return RC_OK;
+}
+
+/* Built from the file outwards. */
+enum rc snap_store_new(const struct snap_store_options *o, uint64_t reserve,
+                       uint64_t size, struct snap_store_result *result, struct sink **out,
+                       struct err *e)
+{
+    struct snap_kind kind = snap_kind_of_name(o->file);
+    const struct posix_put_options put = {
+        .file = { .expected_size = kind.zstd ? 0 : size,
+                  .reserve = reserve,
+                  .read_back = true,
+                  .result = &result->file },
+    };
+    OWNED(sink) chain = NULL;
+
+    TRY(posix_put_new(o->file, &put, &chain, e));
+    TRY(sha256_sink_new(GIVE(chain), result->sha256, &chain, e));
+    if (kind.age)
+        TRY(seal_sink_new(GIVE(chain), o->recipients, &chain, e));
+    if (kind.zstd)
+        TRY(zstd_sink_new(GIVE(chain), ZSTD_LEVEL, ZSTD_WORKERS, &chain, e));
+    TRY(lane_sink_new(GIVE(chain), LANE_BLOCK, LANE_BLOCKS, &chain, e));
+    *out = GIVE(chain);
+    return RC_OK;
+}
