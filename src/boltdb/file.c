@@ -96,8 +96,7 @@ static enum rc read_metas(struct bolt_file *file, struct findings *f, struct err
     return RC_OK;
 }
 
-enum rc bolt_file_open_fd(int fd, const char *name, struct findings *f,
-                          struct bolt_file **out, struct err *e)
+enum rc bolt_file_map_fd(int fd, const char *name, struct bolt_file **out, struct err *e)
 {
     OWNED(bolt_file) file = NULL;
 
@@ -109,6 +108,16 @@ enum rc bolt_file_open_fd(int fd, const char *name, struct findings *f,
     if (file->name == NULL)
         return err_set(e, RC_NOMEM, "no memory for the name '%s'", name);
     TRY(map_file(file, e));
+    *out = GIVE(file);
+    return RC_OK;
+}
+
+enum rc bolt_file_open_fd(int fd, const char *name, struct findings *f,
+                          struct bolt_file **out, struct err *e)
+{
+    OWNED(bolt_file) file = NULL;
+
+    TRY(bolt_file_map_fd(fd, name, &file, e));
     TRY(read_metas(file, f, e));
     *out = GIVE(file);
     return RC_OK;

@@ -76,6 +76,10 @@ enum rc bolt_file_open(const char *path, struct findings *f, struct bolt_file **
                        struct err *e);
 enum rc bolt_file_open_fd(int fd, const char *name, struct findings *f,
                           struct bolt_file **out, struct err *e);
+
+/* Map whatever regular file `fd` is, damaged or truncated: no meta is looked for, and
+ * bolt_file_meta, bolt_file_from and bolt_file_get know nothing of it. */
+enum rc bolt_file_map_fd(int fd, const char *name, struct bolt_file **out, struct err *e);
 void bolt_file_free(struct bolt_file *file);
 OWN_DEFINE(bolt_file)
 
