@@ -42,7 +42,9 @@ uses.snapshot := mvcc wire storage wal boltdb http filter crypto codec util
 uses.datadir  := snapshot machine $(uses.snapshot)
 uses.restore  := snapshot $(uses.snapshot)
 uses.defrag   := snapshot $(uses.snapshot)
-uses.cli      := restore defrag datadir $(uses.datadir)
+uses.member   := snapshot $(uses.snapshot)
+uses.care     := member sql $(uses.member)
+uses.cli      := care member sql restore defrag datadir $(uses.datadir)
 
 FOLDERS := $(patsubst uses.%,%,$(filter uses.%,$(.VARIABLES)))
 PROTO   := $(wildcard src/codec/proto/*.proto)
