@@ -29,6 +29,14 @@ void clock_sleep_ms(uint64_t ms)
     }
 }
 
+int64_t clock_unix_ms(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
 void clock_utc(char out[static 21])
 {
     time_t now = time(NULL);

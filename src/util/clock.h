@@ -7,6 +7,7 @@
 uint64_t clock_ms(void);             /* monotonic milliseconds */
 uint64_t clock_us(void);             /* monotonic microseconds */
 void clock_sleep_ms(uint64_t ms);    /* returns early when a stop is wanted */
+int64_t clock_unix_ms(void);         /* wall time, since 1970 */
 void clock_utc(char out[static 21]); /* "2026-11-20T16:30:00Z" */
 
 #endif

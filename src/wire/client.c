@@ -1,7 +1,9 @@
 #include "wire/client.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "util/mem.h"
 #include "util/str.h"
@@ -220,4 +222,51 @@ enum rc wire_http_get(struct wire_client *c, size_t endpoint, const char *path,
 
     TRY(str_format(&url, e, "%s%s", c->endpoints[endpoint].url, path));
     return http_get(c->http, url, c->command_timeout_ms, out, status, e);
+}
+
+struct page {
+    struct buf *body;
+    struct wire_page *told;
+};
+
+static enum rc on_page_header(void *arg, struct bytes name, struct bytes value,
+                              struct err *e)
+{
+    struct page *p = arg;
+    struct tm tm = { 0 };
+    char text[40];
+
+    (void)e;
+    snprintf(text, sizeof text, "%.*s", (int)(value.n < 39 ? value.n : 39),
+             (const char *)value.p);
+    /* HTTP/1.1 has names as the server spells them. */
+    if (name.n == 4 && strncasecmp((const char *)name.p, "date", 4) == 0 &&
+        strptime(text, "%a, %d %b %Y %H:%M:%S GMT", &tm) != NULL)
+        p->told->date = (int64_t)timegm(&tm);
+    return RC_OK;
+}
+
+static enum rc on_page_body(void *arg, struct bytes piece, struct err *e)
+{
+    return buf_add(((struct page *)arg)->body, piece.p, piece.n, e);
+}
+
+enum rc wire_http_page(struct wire_client *c, size_t endpoint, const char *path,
+                       struct buf *out, struct wire_page *told, struct err *e)
+{
+    AT_END(mem_end) char *url = NULL;
+    struct page page = { out, told };
+    struct http_answer answer;
+
+    TRY(str_format(&url, e, "%s%s", c->endpoints[endpoint].url, path));
+    struct http_request q = { .url = url,
+                              .total_ms = c->command_timeout_ms,
+                              .on_header = on_page_header,
+                              .on_body = on_page_body,
+                              .arg = &page };
+
+    if (http_perform(c->http, &q, &answer, e) != RC_OK)
+        return err_wrap(e, "cannot get %s", url);
+    told->status = answer.status;
+    return RC_OK;
 }

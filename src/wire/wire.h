@@ -119,4 +119,12 @@ struct wire_header {
 enum rc wire_http_get(struct wire_client *c, size_t endpoint, const char *path,
                       struct buf *out, int *status, struct err *e);
 
+/* The same, with what the page's head says. */
+struct wire_page {
+    int status;
+    int64_t date; /* the server's clock in seconds since 1970; 0: not told */
+};
+enum rc wire_http_page(struct wire_client *c, size_t endpoint, const char *path,
+                       struct buf *out, struct wire_page *told, struct err *e);
+
 #endif
