@@ -15,6 +15,7 @@ const struct command *const cli_commands[] = {
     &cmd_restore,
     &cmd_defrag,
     &cmd_compact,
+    &cmd_status,
     &cmd_keygen,
     &cmd_help,
     &cmd_version,

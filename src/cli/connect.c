@@ -25,7 +25,7 @@ static enum rc ask(struct cli_login *l, struct err *e)
 
 /* Each source in turn: --user NAME:PASSWORD, --password, --password-file, the terminal.
  * A file is read at each login, so that a rotated password is found. */
-static enum rc password(void *arg, char **out, struct err *e)
+enum rc cli_password(void *arg, char **out, struct err *e)
 {
     struct cli_login *l = arg;
     OWNED(secret) from_file = NULL;
@@ -45,8 +45,8 @@ static enum rc password(void *arg, char **out, struct err *e)
     return *out == NULL ? err_set(e, RC_NOMEM, "no memory for a password") : RC_OK;
 }
 
-static enum rc split_user(const struct cli_connection *from, struct cli_login *l,
-                          struct err *e)
+enum rc cli_login_init(struct cli_login *l, const struct cli_connection *from,
+                       struct err *e)
 {
     char *colon;
 
@@ -81,28 +81,32 @@ static enum rc join(const struct str_list *l, char **out, struct err *e)
     return rc;
 }
 
-enum rc cli_connect(struct cli *c, struct cli_login *login, struct wire_client **out,
-                    struct err *e)
+struct wire_options cli_wire_options(const struct cli_connection *from,
+                                     struct cli_login *l)
 {
-    const struct cli_connection *from = &c->connection;
-    AT_END(mem_end) char *endpoints = NULL;
-
-    TRY(split_user(from, login, e));
-    TRY(join(&from->endpoints, &endpoints, e));
-
-    const struct wire_options o = {
-        .endpoints = endpoints,
+    return (struct wire_options){
         .cacert = from->cacert,
         .cert = from->cert,
         .key = from->key,
         .insecure_skip_tls_verify = from->insecure_skip_tls_verify,
-        .user = login->user,
-        .password = password,
-        .password_arg = login,
+        .user = l->user,
+        .password = cli_password,
+        .password_arg = l,
         .dial_timeout_ms = from->dial_timeout_ms,
         .command_timeout_ms = from->command_timeout_ms,
         .stall_timeout_ms = from->stall_timeout_ms,
     };
+}
 
+enum rc cli_connect(struct cli *c, struct cli_login *login, struct wire_client **out,
+                    struct err *e)
+{
+    AT_END(mem_end) char *endpoints = NULL;
+    struct wire_options o;
+
+    TRY(cli_login_init(login, &c->connection, e));
+    TRY(join(&c->connection.endpoints, &endpoints, e));
+    o = cli_wire_options(&c->connection, login);
+    o.endpoints = endpoints;
     return wire_client_new(&o, out, e);
 }

@@ -13,7 +13,16 @@ struct cli_login {
     const char *password; /* behind the colon of --user; NULL elsewhere */
     struct secret *asked; /* typed once, kept for a second login */
 };
+enum rc cli_login_init(struct cli_login *l, const struct cli_connection *from,
+                       struct err *e);
 void cli_login_clear(struct cli_login *l);
+
+/* A wire_password_fn: `arg` is the struct cli_login. */
+enum rc cli_password(void *arg, char **out, struct err *e);
+
+/* All but the endpoints; the password comes from cli_password. */
+struct wire_options cli_wire_options(const struct cli_connection *from,
+                                     struct cli_login *l);
 
 /* RC_USAGE for options that cannot work. Nothing is connected to yet. */
 enum rc cli_connect(struct cli *c, struct cli_login *login, struct wire_client **out,

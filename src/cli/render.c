@@ -70,15 +70,13 @@ static void nested(struct printer *to, bool boxed, const struct record *rec)
 
 static void simple(struct printer *to, const struct result *r)
 {
+    if (r->list && r->count > 0)
+        table_columns(to, r);
     for (size_t i = 0; i < r->lines.count; i++) {
         printer_put_printable(to, r->lines.items[i]);
         printer_put(to, "\n");
     }
-    if (r->lines.count > 0)
-        return;
-    if (r->list)
-        table_columns(to, r);
-    else
+    if (!r->list && r->lines.count == 0)
         table_labels(to, &r->records[0]);
 }
 

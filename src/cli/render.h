@@ -62,7 +62,8 @@ void result_json(struct result *r, const char *key, struct json *owned);
 void result_nest(struct result *r, const char *label, const char *key,
                  struct result *owned);
 
-/* A line for RENDER_SIMPLE, instead of labels and values. Made printable. */
+/* A line for RENDER_SIMPLE, instead of labels and values; of a list, below its rows. Made
+ * printable. */
 void result_line(struct result *r, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /* RC_NOMEM. Ends with a newline; nothing at all for an empty list but in JSON ("[]"). */
