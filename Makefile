@@ -92,8 +92,11 @@ TESTLIB := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/lib/*.c))
 TESTCPP := -I. -DHOLDFAST_BIN='"$(abspath $(BUILD)/holdfast)"'
 $(BUILD)/tests/%.o: CPPFLAGS += $(TESTCPP)
 
+# Fixtures that one folder's tests borrow from another's.
+unitlib.machine := $(addprefix tests/unit/mvcc/,fixture.c reference.c story.c)
+
 define unit
-$$(BUILD)/tests/unit/$(1)/run: $$(patsubst %.c,$$(BUILD)/%.o,$$(wildcard tests/unit/$(1)/*.c)) $$(TESTLIB) $$(call archives,$(1) $$(uses.$(1)))
+$$(BUILD)/tests/unit/$(1)/run: $$(patsubst %.c,$$(BUILD)/%.o,$$(wildcard tests/unit/$(1)/*.c) $$(unitlib.$(1))) $$(TESTLIB) $$(call archives,$(1) $$(uses.$(1)))
 	@echo "  LD    $$@"
 	@$$(CC) $$(LDFLAGS) $$^ $$(LDLIBS) -lcriterion -lnghttp2 -o $$@
 unit-$(1): $$(BUILD)/tests/unit/$(1)/run
