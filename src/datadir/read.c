@@ -43,32 +43,30 @@ static void reading_end(struct reading *r)
 
 /* ---- where things are -------------------------------------------------------------- */
 
-static bool is_directory(const char *path)
+static enum rc has_directory(const char *path, const char *name, bool *has, struct err *e)
 {
+    AT_END(mem_end) char *below = NULL;
     OWNED_FD int fd = -1;
-    struct err ignored;
+    enum rc rc;
 
-    return os_open(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0, &fd, &ignored) == RC_OK;
+    TRY(str_format(&below, e, "%s/%s", path, name));
+    rc = os_open(AT_FDCWD, below, O_RDONLY | O_DIRECTORY, 0, &fd, e);
+    *has = rc == RC_OK;
+    return rc == RC_NOTFOUND ? RC_OK : rc;
 }
 
 /* DIR/member when that is there, else DIR itself, which then must hold snap or wal. */
 static enum rc find_member(const char *dir, char **out, struct err *e)
 {
-    static const char *const below[] = { "snap", "wal" };
-    AT_END(mem_end) char *member = NULL;
+    bool member, snap = false, wal = false;
 
-    TRY(str_format(&member, e, "%s/member", dir));
-    if (is_directory(member)) {
-        *out = GIVE(member);
-        return RC_OK;
-    }
-    for (size_t i = 0; i < 2; i++) {
-        AT_END(mem_end) char *path = NULL;
-
-        TRY(str_format(&path, e, "%s/%s", dir, below[i]));
-        if (is_directory(path))
-            return str_format(out, e, "%s", dir);
-    }
+    TRY(has_directory(dir, "member", &member, e));
+    if (member)
+        return str_format(out, e, "%s/member", dir);
+    TRY(has_directory(dir, "snap", &snap, e));
+    TRY(has_directory(dir, "wal", &wal, e));
+    if (snap || wal)
+        return str_format(out, e, "%s", dir);
     return err_set(e, RC_NOTFOUND,
                    "'%s' is no data directory: there is no 'member' in it" HINT
                    "name the directory that etcd was given as --data-dir",
