@@ -12,7 +12,7 @@ CFLAGS.fuzz     := -O1 -g -DSANITIZE -fsanitize=fuzzer-no-link,address,undefined
                    -fno-sanitize-recover=all
 MODE.CFLAGS     := $(CFLAGS.$(MODE))
 
-PKGS.holdfast := libcurl libzstd libcrypto json-c libprotobuf-c libisal sqlite3
+PKGS.holdfast := libcurl libzstd libcrypto json-c libprotobuf-c libisal sqlite3 libcrypt
 # Generated code is the same in every MODE, so it lies beside them.
 GENDIR   := build/gen/proto
 CPPFLAGS += -D_GNU_SOURCE -Isrc -I$(GENDIR)
@@ -38,6 +38,7 @@ uses.storage  := filter crypto codec util
 uses.wire     := http filter crypto codec util
 uses.mvcc     := boltdb filter crypto codec util
 uses.machine  := mvcc wal boltdb filter crypto codec util
+uses.grpcd    := crypto codec util
 uses.snapshot := mvcc wire storage wal boltdb http filter crypto codec util
 uses.datadir  := snapshot machine $(uses.snapshot)
 uses.restore  := snapshot $(uses.snapshot)

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "datadir/password.h"
 #include "util/log.h"
 #include "util/stop.h"
 
@@ -236,7 +237,7 @@ enum rc datadir_apply(struct datadir *d, const struct datadir_tail_options *o,
                       struct datadir_tail *out, struct err *e)
 {
     AT_END(datadir_tail_clear) struct datadir_tail t = { 0 };
-    struct machine_options options = { 0 };
+    struct machine_options options = { .hash_password = datadir_hash_password };
 
     TRY(check(d, o, e));
     TRY(choose_minor(d, o->minor, &options.minor, e));
