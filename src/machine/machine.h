@@ -19,7 +19,17 @@
 struct machine;
 
 struct machine_options {
-    int minor; /* 4 to 7 */
+    int minor;                /* 4 to 7 */
+    int64_t min_lease_ttl;    /* seconds; 0: 2, what etcd's own timeouts make it */
+    unsigned max_learners;    /* 0: 1 */
+    bool persist_checkpoints; /* also before the cluster is 3.6 (an experimental flag) */
+
+    /* The bcrypt text of a password. Entries of 3.4 carry passwords as they are, and each
+     * member salts its own hash. Without this such a user gets a password that nobody
+     * has, and machine_lost_passwords() counts it. */
+    enum rc (*hash_password)(void *arg, const char *password, struct buf *out,
+                             struct err *e);
+    void *hash_arg;
 };
 
 enum rc machine_new(const struct machine_options *options, struct machine **out,
@@ -112,6 +122,8 @@ bool machine_auth_enabled(const struct machine *m);
 uint64_t machine_auth_revision(const struct machine *m);
 /* The bcrypt text of a user's password, borrowed; NULL when there is none. */
 const char *machine_password(const struct machine *m, const char *user);
+/* How many passwords were set without a way to hash them. */
+uint64_t machine_lost_passwords(const struct machine *m);
 /* Who holds this simple token (given by an `authenticate` request); NULL: nobody. */
 const char *machine_token_user(const struct machine *m, const char *token);
 void machine_token_drop(struct machine *m, const char *token);
