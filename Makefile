@@ -47,6 +47,11 @@ uses.member   := snapshot $(uses.snapshot)
 uses.care     := member sql $(uses.member)
 uses.cli      := care member sql restore defrag datadir $(uses.datadir)
 
+# What only the programs beside the tool link, and what their unit tests need besides.
+libs.grpcd    := -lnghttp2 -luv -lssl
+also.grpcd    := wire http filter
+libs_of        = $(foreach f,$(1) $(uses.$(1)),$(libs.$(f)))
+
 FOLDERS := $(patsubst uses.%,%,$(filter uses.%,$(.VARIABLES)))
 PROTO   := $(wildcard src/codec/proto/*.proto)
 GEN     := $(PROTO:src/codec/proto/%.proto=$(GENDIR)/%.pb-c)
@@ -97,9 +102,9 @@ $(BUILD)/tests/%.o: CPPFLAGS += $(TESTCPP)
 unitlib.machine := $(addprefix tests/unit/mvcc/,fixture.c reference.c story.c)
 
 define unit
-$$(BUILD)/tests/unit/$(1)/run: $$(patsubst %.c,$$(BUILD)/%.o,$$(wildcard tests/unit/$(1)/*.c) $$(unitlib.$(1))) $$(TESTLIB) $$(call archives,$(1) $$(uses.$(1)))
+$$(BUILD)/tests/unit/$(1)/run: $$(patsubst %.c,$$(BUILD)/%.o,$$(wildcard tests/unit/$(1)/*.c) $$(unitlib.$(1))) $$(TESTLIB) $$(call archives,$(1) $$(also.$(1)) $$(uses.$(1)))
 	@echo "  LD    $$@"
-	@$$(CC) $$(LDFLAGS) $$^ $$(LDLIBS) -lcriterion -lnghttp2 -o $$@
+	@$$(CC) $$(LDFLAGS) $$^ $$(call libs_of,$(1)) $$(LDLIBS) -lcriterion -lnghttp2 -o $$@
 unit-$(1): $$(BUILD)/tests/unit/$(1)/run
 	$$(BUILD)/tests/unit/$(1)/run $$(CRITERION)
 endef
@@ -124,9 +129,9 @@ tests: $(UNITS:%=$(BUILD)/tests/unit/%/run) $(FLOWS:%=$(BUILD)/tests/flow/%) $(B
 # Each fuzz target runs FUZZ_SECONDS from its corpus; a finding fails the run.
 FUZZ_SECONDS ?= 60
 define fuzzer
-$$(BUILD)/fuzz/$(1): $$(BUILD)/tests/fuzz/fuzz_$(1).o $$(call archives,snapshot $$(uses.snapshot))
+$$(BUILD)/fuzz/$(1): $$(BUILD)/tests/fuzz/fuzz_$(1).o $$(call archives,$$(filter $(1),$$(FOLDERS)) snapshot $$(uses.snapshot))
 	@mkdir -p $$(@D)
-	@$$(CC) $$(LDFLAGS) -fsanitize=fuzzer $$^ $$(LDLIBS) -o $$@
+	@$$(CC) $$(LDFLAGS) -fsanitize=fuzzer $$^ $$(call libs_of,$(1)) $$(LDLIBS) -o $$@
 fuzz-$(1): $$(BUILD)/fuzz/$(1)
 	@mkdir -p $$(BUILD)/corpus/$(1)
 	$$(BUILD)/fuzz/$(1) -max_total_time=$$(FUZZ_SECONDS) -rss_limit_mb=2048 -timeout=10 \

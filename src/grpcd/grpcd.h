@@ -117,8 +117,9 @@ void grpcd_finish(struct grpcd_call *call, enum grpcd_code code, const char *tex
 void grpcd_reply(struct grpcd_call *call, struct bytes message); /* send, finish OK */
 
 /* Faults, for the lab. A stalled call sends nothing until it is released, not even its
- * trailers. Reset ends the stream with an HTTP/2 error code; drop closes the connection
- * at once, without goodbye. Neither finishes the call: `canceled` comes. */
+ * trailers; finished while stalled it stays silent until the client gives up. Reset ends
+ * the stream with an HTTP/2 error code; drop closes the connection at once, without
+ * goodbye. Neither finishes the call: `canceled` comes. */
 void grpcd_stall(struct grpcd_call *call, bool stalled);
 void grpcd_reset(struct grpcd_call *call, uint32_t http2_error);
 void grpcd_drop(struct grpcd_call *call);
@@ -163,8 +164,9 @@ struct grpcd_options {
     uint64_t handshake_ms; /* from accept to the first request or preface [10000] */
 };
 
-/* RC_NET when the address cannot be listened on, RC_USAGE when it is no address. SIGPIPE
- * must be ignored by the program. */
+/* RC_NET when the address cannot be listened on (the loop then still has handles of it to
+ * close: run it before it is closed itself), RC_USAGE when it is no address. SIGPIPE must
+ * be ignored by the program. */
 enum rc grpcd_listen(uv_loop_t *loop, const struct grpcd_options *o, struct grpcd **out,
                      struct err *e);
 uint16_t grpcd_port(const struct grpcd *g);
