@@ -3,7 +3,6 @@
 #include <inttypes.h>
 
 #include "util/mem.h"
-#include "wire/maintenance.h"
 
 const char *snap_vote_name(enum snap_vote_verdict v)
 {
@@ -42,8 +41,8 @@ static enum rc hash_of_head(struct wire_client *c, size_t i, int64_t revision,
 
 /* At the compacted revision itself 3.4 refuses, and later ones repeat what they hashed
  * while compacting, so the question must be for the newest. */
-static enum rc hash_at(struct wire_client *c, size_t i, const struct mvcc_hashkv *at,
-                       struct wire_hashkv *out, struct err *e)
+enum rc snap_hash_at(struct wire_client *c, size_t i, const struct mvcc_hashkv *at,
+                     struct wire_hashkv *out, struct err *e)
 {
     if (at->revision == at->compact_revision)
         return hash_of_head(c, i, at->revision, out, e);
@@ -58,7 +57,7 @@ static enum rc ask(struct wire_client *c, size_t i, const struct mvcc_facts *fac
 
     *vote = (struct snap_vote){ .endpoint = wire_endpoint(c, i),
                                 .verdict = SNAP_VOTE_UNKNOWN };
-    if (hash_at(c, i, &facts->hashkv, &h, &why) != RC_OK)
+    if (snap_hash_at(c, i, &facts->hashkv, &h, &why) != RC_OK)
         return findings_add(f, FINDING_NOTE, "cluster-unknown", FINDING_NO_PAGE, e,
                             "%s: %.180s", vote->endpoint, why.why);
     vote->hash = h.hash;

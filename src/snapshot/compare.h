@@ -5,7 +5,7 @@
 
 #include "mvcc/facts.h"
 #include "util/findings.h"
-#include "wire/wire.h"
+#include "wire/maintenance.h"
 
 enum snap_vote_verdict {
     SNAP_VOTE_EQUAL,
@@ -34,5 +34,11 @@ void snap_votes_clear(struct snap_votes *v);
  * could tell. Fails only when the cluster cannot be asked at all. */
 enum rc snap_compare(struct wire_client *c, const struct mvcc_facts *facts,
                      struct snap_votes *out, struct findings *f, struct err *e);
+
+/* HashKV of endpoint i at at->revision. When that is the compacted revision too, the
+ * answer is that of the newest revision, taken only while it is still this one:
+ * RC_NOTFOUND when it is not. The rest as wire_hashkv_get. */
+enum rc snap_hash_at(struct wire_client *c, size_t i, const struct mvcc_hashkv *at,
+                     struct wire_hashkv *out, struct err *e);
 
 #endif

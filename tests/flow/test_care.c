@@ -5,7 +5,10 @@
 #include <unistd.h>
 
 #include "tests/flow/flow.h"
+#include "util/mem.h"
+#include "util/os.h"
 #include "util/str.h"
+#include "util/task.h"
 #include "wire/kv.h"
 #include "wire/maintenance.h"
 
@@ -110,4 +113,172 @@ CASE(care, watching_ends_with_an_interrupt, .timeout = FLOW_TIMEOUT_S)
     cr_assert_eq(proc_stop(pid, SIGINT), 0, "%s", text);
     second = strstr(text, "NAME");
     cr_assert(second != NULL && strstr(second + 1, "NAME") != NULL, "%s", text);
+}
+
+/* ---- hash ---------------------------------------------------------------------------
+ */
+
+static void put(struct wire_client *w, const char *key, const char *value)
+{
+    struct err e = { 0 };
+
+    OK(wire_put(w, bytes_str(key), bytes_str(value), 0, NULL, &e), &e);
+}
+
+static const char *vote_of(const struct json *answer, const char *name)
+{
+    return flow_text(member_named(json_get(answer, "members"), name), "vote");
+}
+
+/* Writes and compactions for a while, so that members are never all at one point. */
+static void stir(void *arg, unsigned rounds)
+{
+    struct wire_client *w = arg;
+    struct wire_header h = { 0 };
+    struct err e = { 0 };
+
+    for (unsigned i = 0; i < rounds; i++) {
+        OK(wire_put(w, bytes_str("stirred"), bytes_str("x"), 0, &h, &e), &e);
+        if (i % 5 == 4)
+            OK(wire_compact(w, h.revision, false, &e), &e);
+    }
+}
+
+struct stirrer {
+    struct wire_client *w;
+    volatile bool enough;
+};
+
+static enum rc stir_on(void *arg, struct err *e)
+{
+    struct stirrer *s = arg;
+
+    (void)e;
+    while (!s->enough)
+        stir(s->w, 5);
+    return RC_OK;
+}
+
+EACH_ETCD(care, hash_is_never_a_false_alarm)
+{
+    CLUSTER c = { 0 };
+    OWNED(wire_client) w = NULL;
+    struct stirrer s = { 0 };
+    struct task task = { 0 };
+    struct err e = { 0 };
+
+    cluster_start(&c, b, &(struct cluster_options){ .members = 3 });
+    flow_connect(&c, &w);
+    TOOL(empty, 0, "hash", "--endpoints", cluster_endpoint(&c, 0));
+    s.w = w;
+    OK(task_start(&task, stir_on, &s, &e), &e);
+    for (int i = 0; i < 6; i++) {
+        HOLDFAST(p, "hash", "-w", "json", "--endpoints", cluster_endpoint(&c, 0));
+        OWNED(json) o = NULL;
+
+        flow_json(&p, &o);
+        cr_assert_str_neq(flow_text(o, "verdict"), "divergent", "%s", p.out);
+        cr_assert(p.status == 0 || p.status == 4, "%d %s", p.status, p.err);
+    }
+    s.enough = true;
+    OK(task_join(&task, &e), &e);
+    TOOL(still, 0, "hash", "--endpoints", cluster_endpoint(&c, 0));
+    stir(w, 5);
+    TOOL(compacted, 0, "hash", "--endpoints", cluster_endpoint(&c, 2));
+}
+
+/* A value changed in the file of a stopped member, where no checksum covers it. */
+static void mutate(const struct cluster_member *m, const char *from, const char *to)
+{
+    struct err e = { 0 };
+    char path[600];
+    AT_END(mem_end) uint8_t *p = NULL;
+    size_t n = 0, changed = 0, length = strlen(from);
+    FILE *f;
+
+    snprintf(path, sizeof path, "%s/member/snap/db", m->data_dir);
+    OK(os_read_file(path, 64 << 20, &p, &n, &e), &e);
+    for (size_t at = 0; at + length <= n; at++)
+        if (memcmp(p + at, from, length) == 0) {
+            memcpy(p + at, to, length);
+            changed++;
+        }
+    cr_assert_gt(changed, 0);
+    f = fopen(path, "r+b");
+    cr_assert(f != NULL && fwrite(p, 1, n, f) == n && fclose(f) == 0);
+}
+
+static void diverge(struct cluster *c, unsigned i, struct wire_client *w)
+{
+    put(w, "a-key", "the-true-value");
+    for (int k = 0; k < 20; k++)
+        put(w, "another", "x");
+    usleep(300000); /* etcd commits to the file every 100 ms */
+    cluster_kill(c, i, SIGTERM);
+    mutate(&c->members[i], "the-true-value", "the-fake-value");
+    cluster_boot(c, i);
+    cluster_wait(c, i);
+}
+
+/* For the first member. */
+static void activate(struct wire_client *w, enum wire_alarm_type type)
+{
+    AT_END(wire_status_clear) struct wire_status s = { 0 };
+    struct err e = { 0 };
+
+    OK(wire_status_get(w, 0, &s, &e), &e);
+    OK(wire_alarm_activate(w, (struct wire_alarm){ s.header.member_id, type }, &e), &e);
+}
+
+EACH_ETCD(care, hash_names_the_odd_one)
+{
+    CLUSTER c = { 0 };
+    OWNED(wire_client) w = NULL;
+    OWNED(json) o = NULL;
+
+    cluster_start(&c, b, &(struct cluster_options){ .members = 3 });
+    flow_connect(&c, &w);
+    diverge(&c, 1, w);
+    TOOL(p, 8, "hash", "-w", "json", "--endpoints", cluster_endpoint(&c, 0));
+    flow_json(&p, &o);
+    cr_assert_str_eq(flow_text(o, "verdict"), "divergent");
+    cr_assert_str_eq(vote_of(o, "m0"), "agrees");
+    cr_assert_str_eq(vote_of(o, "m1"), "odd");
+    cr_assert_str_eq(vote_of(o, "m2"), "agrees");
+    cr_assert(strstr(p.err, "data of m1 differs") != NULL, "%s", p.err);
+    activate(w, WIRE_ALARM_CORRUPT);
+    TOOL(refused, 5, "alarm", "disarm", "--endpoints", cluster_endpoint(&c, 0));
+    cr_assert(strstr(refused.err, "data of m1 differs") != NULL, "%s", refused.err);
+}
+
+/* ---- alarm --------------------------------------------------------------------------
+ */
+
+EACH_ETCD(care, alarms_are_listed_and_disarmed_when_their_reason_is_gone)
+{
+    CLUSTER c = { 0 };
+    OWNED(wire_client) w = NULL;
+    const char *at;
+
+    cluster_start(&c, b, NULL);
+    at = cluster_endpoint(&c, 0);
+    flow_connect(&c, &w);
+    TOOL(none, 0, "alarm", "list", "-w", "json", "--endpoints", at);
+    cr_assert_str_eq(none.out, "[]\n");
+    activate(w, WIRE_ALARM_NOSPACE);
+    activate(w, WIRE_ALARM_CORRUPT);
+    TOOL(listed, 8, "alarm", "list", "--endpoints", at);
+    cr_assert(strstr(listed.out, "NOSPACE") != NULL && strstr(listed.out, "CORRUPT"),
+              "%s", listed.out);
+    TOOL(status, 8, "status", "--endpoints", at);
+    cr_assert(strstr(status.out, "NOSPACE CORRUPT") != NULL, "%s", status.out);
+    TOOL(dry, 0, "alarm", "disarm", "--dry-run", "--endpoints", at);
+    TOOL(still, 8, "alarm", "list", "--endpoints", at);
+    TOOL(one, 0, "alarm", "disarm", "--type", "nospace", "--member", "m0", "--endpoints",
+         at);
+    TOOL(left, 8, "alarm", "list", "--endpoints", at);
+    cr_assert(strstr(left.out, "NOSPACE") == NULL, "%s", left.out);
+    TOOL(all, 0, "alarm", "disarm", "--endpoints", at);
+    TOOL(gone, 0, "alarm", "list", "--endpoints", at);
+    TOOL(fine, 0, "status", "--endpoints", at);
 }
