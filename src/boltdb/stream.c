@@ -21,6 +21,7 @@ struct bolt_stream {
     size_t memory_max;
     bool gave_up;
 
+    bool built; /* page after page, and the head comes last */
     bool begun; /* the head went by: `meta` is known, or known to be bad */
     bool has_meta;
     struct bolt_meta meta;
@@ -63,6 +64,18 @@ enum rc bolt_stream_new(const struct bolt_stream_visitor *v, size_t memory_max,
     s->window.cap_max = s->freelist.cap_max =
         2 * (size_t)BOLT_STREAM_EXTENT_MAX + 2 * BOLT_META_HEAD + 2 * (size_t)STEP;
     *out = GIVE(s);
+    return RC_OK;
+}
+
+enum rc bolt_stream_new_built(const struct bolt_stream_visitor *v, uint32_t page_size,
+                              struct bolt_stream **out, struct err *e)
+{
+    TRY(bolt_stream_new(v, 0, out, e));
+    (*out)->built = (*out)->begun = (*out)->has_meta = true;
+    (*out)->next = 2;
+    (*out)->meta = (struct bolt_meta){ .page_size = page_size,
+                                       .freelist = BOLT_NO_FREELIST,
+                                       .high_water = UINT64_MAX / page_size };
     return RC_OK;
 }
 
@@ -158,15 +171,17 @@ static enum rc take_freelist(struct bolt_stream *s, const struct span *span,
     return buf_add(&s->freelist, p, extent, e);
 }
 
-/* Page `id` stands in the span with all its extent, or waits for the rest. */
+/* Page `id` stands in the span with all its extent, or waits for the rest. *pages: from
+ * it to the next that may begin. */
 static enum rc take(struct bolt_stream *s, uint64_t id, const struct span *span,
-                    struct err *e)
+                    uint64_t *pages, struct err *e)
 {
     uint64_t at = offset_of(s, id);
     const uint8_t *p = span->p + (at - span->at);
     struct bolt_fault fault;
     struct bolt_page page;
 
+    *pages = 1;
     if (id == s->meta.freelist)
         TRY(take_freelist(s, span, e));
     if (!bolt_page_head(p, limit_of(s) - at, id, s->meta.page_size, &page, &fault))
@@ -175,6 +190,8 @@ static enum rc take(struct bolt_stream *s, uint64_t id, const struct span *span,
                    : facts_add_fault(&s->facts, id, &fault, e);
     if (page.extent > BOLT_STREAM_EXTENT_MAX)
         return facts_add_unseen(&s->facts, id, e);
+    if (s->built)
+        *pages += page.overflow;
     if (at + page.extent > span->end)
         return wait_for(s, id, at + page.extent, e);
     return take_page(s, &page, e);
@@ -186,6 +203,7 @@ static enum rc take_finished(struct bolt_stream *s, const struct span *span,
                              struct err *e)
 {
     size_t kept = 0;
+    uint64_t known;
 
     for (size_t i = 0; i < s->unfinished_count; i++) {
         struct unfinished u = s->unfinished[i];
@@ -193,7 +211,7 @@ static enum rc take_finished(struct bolt_stream *s, const struct span *span,
         if (u.end > span->end)
             s->unfinished[kept++] = u;
         else
-            TRY(take(s, u.id, span, e));
+            TRY(take(s, u.id, span, &known, e));
     }
     s->unfinished_count = kept;
     return RC_OK;
@@ -201,9 +219,11 @@ static enum rc take_finished(struct bolt_stream *s, const struct span *span,
 
 static enum rc scan(struct bolt_stream *s, const struct span *span, struct err *e)
 {
+    uint64_t pages;
+
     TRY(take_finished(s, span, e));
-    for (; offset_of(s, s->next + 1) <= span->end; s->next++)
-        TRY(take(s, s->next, span, e));
+    for (; offset_of(s, s->next + 1) <= span->end; s->next += pages)
+        TRY(take(s, s->next, span, &pages, e));
     if (over_limit(s))
         give_up(s);
     return RC_OK;
@@ -267,6 +287,7 @@ static enum rc scan_piece(struct bolt_stream *s, const uint8_t *p, size_t n,
     if (s->gave_up)
         return RC_OK;
     from = needed_from(s);
+    from = from < span.end ? from : span.end;
     s->window_at = from;
     return buf_add(&s->window, p + (from - span.at), (size_t)(span.end - from), e);
 }
@@ -340,6 +361,23 @@ enum rc bolt_stream_write(struct bolt_stream *s, const uint8_t *p, size_t n,
         TRY(begin(s, e));
     }
     return s->has_meta ? feed(s, p, n, e) : RC_OK;
+}
+
+enum rc bolt_stream_head(struct bolt_stream *s, struct bytes head, struct err *e)
+{
+    uint32_t page_size = s->meta.page_size;
+
+    s->has_meta = false;
+    if (bolt_meta_choose(head, &s->early, &s->meta, &s->meta_error) != RC_OK) {
+        if (s->meta_error.code == RC_CORRUPT)
+            return RC_OK;
+        *e = s->meta_error;
+        return e->code;
+    }
+    s->has_meta = s->meta.page_size == page_size;
+    return s->has_meta ? RC_OK
+                       : err_set(e, RC_CORRUPT, "page size %u, but it was built with %u",
+                                 s->meta.page_size, page_size);
 }
 
 const struct bolt_meta *bolt_stream_meta(const struct bolt_stream *s)

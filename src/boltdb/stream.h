@@ -49,6 +49,17 @@ enum rc bolt_stream_new(const struct bolt_stream_visitor *v, size_t memory_max,
 void bolt_stream_free(struct bolt_stream *s);
 OWN_DEFINE(bolt_stream)
 
+/* For a file as bolt_builder writes it: page follows page, none of them free, without a
+ * freelist, and the first two come last. So what goes by at a place where no page begins
+ * is not looked at, and leaves go by in key order, bucket after bucket. In place of the
+ * first two pages anything is written, zeros most likely; their content is given to
+ * bolt_stream_head once, between the last write and finish. It is RC_CORRUPT when that
+ * names another page size. A page whose extent is not there is then a finding like one
+ * without a header. */
+enum rc bolt_stream_new_built(const struct bolt_stream_visitor *v, uint32_t page_size,
+                              struct bolt_stream **out, struct err *e);
+enum rc bolt_stream_head(struct bolt_stream *s, struct bytes head, struct err *e);
+
 /* Any piece sizes; pages that lie whole in a piece are not copied. Errors: only RC_NOMEM
  * and what the visitor returns; damage becomes a finding at finish. Bytes after the
  * high-water mark (the trailer) are ignored. */

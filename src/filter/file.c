@@ -304,7 +304,8 @@ static enum rc set_up(struct file_sink *f, const struct file_sink_options *o,
     f->result = o->result;
     TRY(take_room(f, o->expected_size, e));
     TRY(go_direct(f, !o->buffered, e));
-    return o->read_back ? readback_new(f->fd, f->name, &f->proof, e) : RC_OK;
+    return o->read_back ? readback_new(f->fd, f->name, &o->observer, &f->proof, e)
+                        : RC_OK;
 }
 
 enum rc file_sink_new(int fd, const char *name, const struct file_sink_options *options,

@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 
+#include "filter/readback.h"
 #include "filter/sink.h"
 
 enum file_mode {
@@ -35,7 +36,8 @@ struct file_sink_options {
     uint64_t reserve;  /* bytes of the file system that must stay free */
     bool buffered;     /* do not try O_DIRECT */
     bool read_back;    /* prove the stored copy; `fd` must be readable through /proc */
-    struct file_sink_result *result; /* set when finish succeeds; may be NULL */
+    struct readback_observer observer; /* of what is read back; only with read_back */
+    struct file_sink_result *result;   /* set when finish succeeds; may be NULL */
 };
 
 /* `fd`, borrowed, is an empty regular file open for writing; `name` is for messages;

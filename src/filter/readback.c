@@ -21,6 +21,7 @@ struct readback {
     struct ring ring;
     struct mark marks[MARKS];
     const char *name;
+    struct readback_observer observer;
     int fd;
     bool direct;
     uint8_t *memory, *block; /* `block` is the aligned part */
@@ -88,7 +89,9 @@ static enum rc compare(struct readback *r, const struct mark *m, struct err *e)
                        "do not trust this disk or this memory; store elsewhere",
                        r->name, m->n, (unsigned long long)r->at);
     r->at += m->n;
-    return RC_OK;
+    return r->observer.take == NULL
+               ? RC_OK
+               : r->observer.take(r->observer.arg, r->block, m->n, e);
 }
 
 static enum rc follow(void *arg, struct err *e)
@@ -161,7 +164,8 @@ static enum rc open_again(struct readback *r, int fd, struct err *e)
     return RC_OK;
 }
 
-enum rc readback_new(int fd, const char *name, struct readback **out, struct err *e)
+enum rc readback_new(int fd, const char *name, const struct readback_observer *observer,
+                     struct readback **out, struct err *e)
 {
     OWNED(readback) r = NULL;
 
@@ -169,6 +173,7 @@ enum rc readback_new(int fd, const char *name, struct readback **out, struct err
     ring_init(&r->ring, MARKS);
     r->fd = -1;
     r->name = name;
+    r->observer = *observer;
     TRY(mem_new(&r->memory, READBACK_BLOCK + ALIGN, "the read-back block", e));
     r->block = r->memory + (ALIGN - (uintptr_t)r->memory % ALIGN) % ALIGN;
     TRY(open_again(r, fd, e));

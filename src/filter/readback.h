@@ -15,9 +15,17 @@ enum { READBACK_BLOCK = 1 << 20 };
 
 struct readback;
 
+/* Whoever else wants to see what came back, block after block, once it was compared; on
+ * the reader's thread. `take` may be NULL; its failure is the reader's. */
+struct readback_observer {
+    void *arg;
+    enum rc (*take)(void *arg, const uint8_t *p, size_t n, struct err *e);
+};
+
 /* Opens the file behind `fd` a second time, past the page cache where that can be.
- * `name` is for messages and must outlive it. */
-enum rc readback_new(int fd, const char *name, struct readback **out, struct err *e);
+ * `name` is for messages and must outlive it; the observer is copied. */
+enum rc readback_new(int fd, const char *name, const struct readback_observer *observer,
+                     struct readback **out, struct err *e);
 
 /* The next n bytes of the file have been written and have this CRC32C. Every block but
  * the last is READBACK_BLOCK long. Waits when the reader is 64 blocks behind; fails

@@ -8,12 +8,14 @@
 #include "tests/lib/case.h"
 #include "tests/lib/tmpdir.h"
 #include "tests/unit/filter/collect.h"
+#include "util/bytes.h"
 #include "util/os.h"
 
 enum { SIZE = 5000 };
 
 static uint8_t data[SIZE];
 static struct os_calls kernel;
+static const struct readback_observer nobody = { 0 };
 
 static int stored(void)
 {
@@ -30,7 +32,7 @@ static enum rc prove(int fd, size_t n, struct err *e)
 {
     OWNED(readback) r = NULL;
 
-    TRY(readback_new(fd, "x.db", &r, e));
+    TRY(readback_new(fd, "x.db", &nobody, &r, e));
     TRY(readback_add(r, n, crc32c_update(0, data, n < SIZE ? n : SIZE), e));
     return readback_finish(r, e);
 }
@@ -64,12 +66,49 @@ CASE(readback, its_failure_is_what_the_next_block_hears)
     struct err e = { 0 };
     enum rc rc = RC_OK;
 
-    OK(readback_new(fd, "x.db", &r, &e), &e);
+    OK(readback_new(fd, "x.db", &nobody, &r, &e), &e);
     for (int i = 0; rc == RC_OK && i < 1000; i++)
         rc = readback_add(r, READBACK_BLOCK, 1, &e);
     cr_assert_eq(rc, RC_CORRUPT, "the ring is shorter than a thousand");
     cr_assert_str_eq(e.why, "the stored 'x.db' ends at offset 5000");
     cr_assert_eq(readback_finish(r, &e), RC_CORRUPT);
+}
+
+static enum rc collect(void *arg, const uint8_t *p, size_t n, struct err *e)
+{
+    return buf_add(arg, p, n, e);
+}
+
+static enum rc dislike(void *arg, const uint8_t *p, size_t n, struct err *e)
+{
+    (void)arg;
+    return err_set(e, RC_REFUSED, "%zu bytes from %u on", n, p[0]);
+}
+
+static enum rc show(int fd, const struct readback_observer *observer, struct err *e)
+{
+    OWNED(readback) r = NULL;
+
+    TRY(readback_new(fd, "x.db", observer, &r, e));
+    TRY(readback_add(r, SIZE, crc32c_update(0, data, SIZE), e));
+    return readback_finish(r, e);
+}
+
+/* What the observer sees is what the disk has, and nothing that differs. */
+CASE(readback, shows_what_came_back)
+{
+    AT_END(buf_clear) struct buf seen = { 0 };
+    const struct readback_observer see = { &seen, collect }, refuse = { NULL, dislike };
+    OWNED_FD int fd = stored();
+    struct err e = { 0 };
+
+    OK(show(fd, &see, &e), &e);
+    cr_assert(bytes_equal((struct bytes){ seen.p, seen.n }, BYTES_OF(data)));
+    data[0] = 7;
+    cr_assert_eq(show(fd, &refuse, &e), RC_CORRUPT);
+    cr_assert_eq(pwrite(fd, data, 1, 0), 1);
+    cr_assert_eq(show(fd, &refuse, &e), RC_REFUSED);
+    cr_assert_str_eq(e.why, "5000 bytes from 7 on");
 }
 
 /* ---- disks and kernels that fail ------------------------------------------------------
