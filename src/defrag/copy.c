@@ -12,7 +12,7 @@ enum { MARKS = 2 }; /* in the order in which they sort */
 struct pass {
     enum mvcc_bucket bucket;
     struct mvcc_history *history;
-    struct defrag_sums *sums;
+    struct mvcc_sums *sums;
     struct mvcc_powers powers;
     const struct defrag_keep *keep;
     struct bolt_builder *builder;
@@ -143,7 +143,7 @@ static enum rc walk(const struct bolt_file *file, struct pass *p,
 
 /* ---- before the copy --------------------------------------------------------------- */
 
-static enum rc check_etcd(const struct defrag_sums *s, const char *name, struct err *e)
+static enum rc check_etcd(const struct mvcc_sums *s, const char *name, struct err *e)
 {
     if (s->buckets[MVCC_KEY].chain.length > 0 && s->buckets[MVCC_META].chain.length > 0)
         return RC_OK;
@@ -155,7 +155,7 @@ static enum rc check_etcd(const struct defrag_sums *s, const char *name, struct 
 enum rc defrag_examine(const struct bolt_file *file, struct findings *f,
                        struct mvcc_history_result *out, struct err *e)
 {
-    struct defrag_sums sums = { 0 };
+    struct mvcc_sums sums = { 0 };
     struct pass p = { .sums = &sums };
     struct bolt_walk_result walked;
     struct defrag_marks marks;
@@ -217,6 +217,16 @@ static enum rc drop_bytes(void *arg, const uint8_t *p, size_t n, struct err *e)
     return RC_OK;
 }
 
+/* Those that the new file will have. */
+static enum rc marks_of_copy(const struct bolt_file *from, const struct defrag_keep *keep,
+                             struct defrag_marks *out, struct err *e)
+{
+    if (keep == NULL)
+        return defrag_marks_read(from, out, e);
+    out->finished = out->scheduled = defrag_keep_rule(keep)->revision;
+    return RC_OK;
+}
+
 enum rc defrag_copy(const struct bolt_file *file, const struct defrag_keep *keep,
                     const struct bolt_target *to, struct findings *f,
                     struct defrag_copied *out, struct err *e)
@@ -230,9 +240,7 @@ enum rc defrag_copy(const struct bolt_file *file, const struct defrag_keep *keep
     OWNED(bolt_builder) builder = NULL;
     struct defrag_marks marks;
 
-    TRY(defrag_marks_read(file, &marks, e));
-    if (keep != NULL)
-        marks.finished = marks.scheduled = defrag_keep_rule(keep)->revision;
+    TRY(marks_of_copy(file, keep, &marks, e));
     TRY(bolt_builder_new(to == NULL ? &nowhere : to, &options, &builder, e));
     p.builder = builder;
     TRY(walk(file, &p, &marks, f, &done.source, e));
@@ -254,7 +262,7 @@ static enum rc differs(struct err *e, const char *what)
         what);
 }
 
-static enum rc compare(const struct defrag_sums *want, const struct defrag_sums *got,
+static enum rc compare(const struct mvcc_sums *want, const struct mvcc_sums *got,
                        struct err *e)
 {
     for (int b = 0; b <= MVCC_BUCKETS; b++)
@@ -286,7 +294,7 @@ enum rc defrag_prove(const struct bolt_file *file, const struct defrag_copied *c
                      bool compacted, struct err *e)
 {
     AT_END(findings_clear) struct findings f = { 0 };
-    struct defrag_sums sums = { 0 };
+    struct mvcc_sums sums = { 0 };
     struct pass p = { .sums = &sums };
     struct bolt_walk_result walked;
     struct defrag_marks marks;
@@ -295,4 +303,43 @@ enum rc defrag_prove(const struct bolt_file *file, const struct defrag_copied *c
     TRY(walk(file, &p, &marks, &f, &walked, e));
     TRY(compare(&copied->sums, &sums, e));
     return compacted ? check_compacted(&f, e) : RC_OK;
+}
+
+/* ---- the proof beside the copy ----------------------------------------------------- */
+
+enum rc defrag_proof_begin(struct defrag_proof *p, const struct bolt_file *from,
+                           const struct defrag_keep *keep, struct err *e)
+{
+    struct defrag_marks marks;
+
+    p->compacted = keep != NULL;
+    TRY(marks_of_copy(from, keep, &marks, e));
+
+    const struct mvcc_proof_options options = {
+        .page_size = bolt_file_meta(from)->page_size,
+        .finished = marks.finished,
+        .scheduled = marks.scheduled,
+        .findings = &p->findings,
+    };
+
+    return mvcc_proof_new(&options, &p->proof, e);
+}
+
+enum rc defrag_proof_end(struct defrag_proof *p, struct bytes head,
+                         const struct defrag_copied *copied, bool *known, struct err *e)
+{
+    struct mvcc_sums sums;
+
+    TRY(mvcc_proof_finish(p->proof, head, INT64_MAX, &sums, known, e));
+    if (!*known)
+        return RC_OK;
+    TRY(compare(&copied->sums, &sums, e));
+    return p->compacted ? check_compacted(&p->findings, e) : RC_OK;
+}
+
+void defrag_proof_clear(struct defrag_proof *p)
+{
+    mvcc_proof_free(p->proof);
+    findings_clear(&p->findings);
+    *p = (struct defrag_proof){ 0 };
 }

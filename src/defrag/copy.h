@@ -9,22 +9,10 @@
 #include "boltdb/walk.h"
 #include "defrag/goal.h"
 #include "defrag/keep.h"
-#include "mvcc/history.h"
-
-/* What a database holds: two with the same sums hold the same pairs, in the same buckets.
- */
-struct defrag_sums {
-    struct {
-        uint64_t pairs;
-        struct mvcc_chain chain; /* over the bucket's name and all pairs */
-    } buckets[MVCC_BUCKETS +
-              1];   /* the last one: all that no etcd from 3.4 to 3.7 knows */
-    uint64_t pairs; /* in all buckets */
-    struct mvcc_history_result history; /* HashKV at the newest revision */
-};
+#include "mvcc/proof.h"
 
 struct defrag_copied {
-    struct defrag_sums sums;
+    struct mvcc_sums sums;
     struct bolt_walk_result source;
     uint64_t size; /* of the new file, without a trailer */
     uint64_t records_dropped;
@@ -51,8 +39,23 @@ enum rc defrag_copy(const struct bolt_file *file, const struct defrag_keep *keep
                     const struct bolt_target *to, struct findings *f,
                     struct defrag_copied *out, struct err *e);
 
-/* RC_CORRUPT unless `file` is sound and holds exactly what was copied, and, after a
- * compaction, nothing that it should have dropped. */
+/* RC_CORRUPT unless what was proved, or `file`, is sound and holds exactly what was
+ * copied, and, after a compaction, nothing that it should have dropped.
+ *
+ * The first is for the new file while it is written: the proof that `begin` makes takes
+ * what is read back of it, and `end` gets its first pages when they are in. Where *known
+ * comes out false that way cannot tell, and defrag_prove must. */
+struct defrag_proof {
+    struct mvcc_proof *proof; /* zero-initialise, end with defrag_proof_clear */
+    struct findings findings;
+    bool compacted;
+};
+enum rc defrag_proof_begin(struct defrag_proof *p, const struct bolt_file *from,
+                           const struct defrag_keep *keep, struct err *e);
+enum rc defrag_proof_end(struct defrag_proof *p, struct bytes head,
+                         const struct defrag_copied *copied, bool *known, struct err *e);
+void defrag_proof_clear(struct defrag_proof *p);
+
 enum rc defrag_prove(const struct bolt_file *file, const struct defrag_copied *copied,
                      bool compacted, struct err *e);
 

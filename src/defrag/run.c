@@ -103,9 +103,14 @@ static uint64_t extent(const struct job *j)
 /* Room for as much as the old database takes is nearly always there. Where it is not, as
  * on a disk that is full because of this database, the exact size decides, which takes
  * one more walk. */
-static enum rc open_file(struct job *j, int fd, struct dbfile **out, struct err *e)
+static enum rc open_file(struct job *j, int fd, struct mvcc_proof *proof,
+                         struct dbfile **out, struct err *e)
 {
-    struct file_sink_options options = { .expected_size = extent(j) };
+    struct file_sink_options options = {
+        .expected_size = extent(j),
+        .read_back = true,
+        .observer = { proof, mvcc_proof_take },
+    };
     const char *name = defrag_place_target_name(j->place);
     struct findings ignored = { 0 };
     enum rc rc = dbfile_new(fd, name, &options, out, e);
@@ -119,46 +124,61 @@ static enum rc open_file(struct job *j, int fd, struct dbfile **out, struct err 
     return dbfile_new(fd, name, &options, out, e);
 }
 
-static enum rc prove_file(const struct job *j, struct bolt_file *file,
-                          uint8_t digest[static SHA256_SIZE], struct err *e)
+static enum rc walk_new(const struct job *j, const struct bolt_file *file, bool proved,
+                        struct err *e)
 {
-    struct snap_hashing h = { 0 };
-
-    if (j->is_snapshot)
-        TRY(snap_hashing_start(&h, bolt_file_bytes(file), e));
-    TRY(snap_hashing_join(&h, defrag_prove(file, &j->copied, j->keep != NULL, e), e));
-    memcpy(digest, h.trailer.database, SHA256_SIZE);
-    return RC_OK;
+    return proved ? RC_OK : defrag_prove(file, &j->copied, j->keep != NULL, e);
 }
 
 /* Reads back what was stored, from the disk: what may still lie in the page cache proves
- * nothing about it. The digest of a snapshot's trailer is taken from there too. */
-static enum rc prove(const struct job *j, int fd, uint8_t digest[static SHA256_SIZE],
-                     struct err *e)
+ * nothing about it. The digest of a snapshot's trailer begins with the first pages, which
+ * are written last, so it always takes a pass of its own. */
+static enum rc read_again(const struct job *j, int fd, bool proved,
+                          uint8_t digest[static SHA256_SIZE], struct err *e)
 {
     OWNED(bolt_file) file = NULL;
     AT_END(bolt_ahead_stop) struct bolt_ahead ahead = { 0 };
     const char *name = defrag_place_target_name(j->place);
+    struct snap_hashing h = { 0 };
 
     if (os.fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) != 0)
         log_warn("'%s' is proved from the page cache, not from the disk", name);
     TRY(bolt_file_open_fd(fd, name, NULL, &file, e));
     TRY(bolt_ahead_start(&ahead, file, e));
-    return prove_file(j, file, digest, e);
+    if (j->is_snapshot)
+        TRY(snap_hashing_start(&h, bolt_file_bytes(file), e));
+    TRY(snap_hashing_join(&h, walk_new(j, file, proved, e), e));
+    TRY(bolt_file_intact(file, e));
+    memcpy(digest, h.trailer.database, SHA256_SIZE);
+    return RC_OK;
 }
 
+static enum rc prove(const struct job *j, struct defrag_proof *proof, struct dbfile *file,
+                     int fd, uint8_t digest[static SHA256_SIZE], struct err *e)
+{
+    struct bytes head;
+    bool proved;
+
+    TRY(dbfile_head(file, &head, e));
+    TRY(defrag_proof_end(proof, head, &j->copied, &proved, e));
+    return proved && !j->is_snapshot ? RC_OK : read_again(j, fd, proved, digest, e);
+}
+
+/* The proof outlives the file, whose thread feeds it. */
 static enum rc write_new(struct job *j, int fd, struct err *e)
 {
+    AT_END(defrag_proof_clear) struct defrag_proof proof = { 0 };
     uint8_t digest[SHA256_SIZE];
     OWNED(dbfile) file = NULL;
 
-    TRY(open_file(j, fd, &file, e));
+    TRY(defrag_proof_begin(&proof, j->source, j->keep, e));
+    TRY(open_file(j, fd, proof.proof, &file, e));
 
     const struct bolt_target target = dbfile_target(file);
 
     TRY(copy_checked(j, &target, e));
     TRY(dbfile_finish(file, e));
-    TRY(prove(j, fd, digest, e));
+    TRY(prove(j, &proof, file, fd, digest, e));
     return j->is_snapshot ? dbfile_append(file, digest, sizeof digest, e) : RC_OK;
 }
 

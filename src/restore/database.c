@@ -5,6 +5,7 @@
 
 #include "boltdb/ahead.h"
 #include "boltdb/walk.h"
+#include "mvcc/proof.h"
 #include "storage/dbfile.h"
 #include "util/log.h"
 #include "util/mem.h"
@@ -103,8 +104,6 @@ static enum rc build(const struct bolt_file *source,
     OWNED(mvcc_history) history = NULL;
     OWNED(bolt_builder) builder = NULL;
 
-    TRY(compaction_mark(source, MVCC_FINISHED_COMPACT, &out->finished, e));
-    TRY(compaction_mark(source, MVCC_SCHEDULED_COMPACT, &out->scheduled, e));
     TRY(history_new(out, 0, f, &history, e));
     completed.bump.last_revision = largest(1, out->finished, out->scheduled);
     TRY(bolt_builder_new(&target, &options, &builder, e));
@@ -120,20 +119,19 @@ static enum rc build(const struct bolt_file *source,
     return dbfile_finish(to, e);
 }
 
-enum rc restore_database_build(const struct bolt_file *source, const char *path,
-                               const struct restore_rewrite_plan *plan,
-                               struct findings *f, struct restore_database *out,
-                               struct err *e)
-{
-    struct restore_database built = { 0 };
-    OWNED_FD int fd = -1;
-    OWNED(dbfile) to = NULL;
+/* ---- the proof --------------------------------------------------------------------- */
 
-    TRY(make_file(path, &fd, e));
-    TRY(dbfile_new(fd, path, NULL, &to, e));
-    TRY(build(source, plan, to, f, &built, e));
-    *out = built;
-    return RC_OK;
+static enum rc compare(const struct mvcc_history_result *want,
+                       const struct mvcc_history_result *got, struct err *e)
+{
+    if (got->hashkv.hash == want->hashkv.hash && got->live_keys == want->live_keys)
+        return RC_OK;
+    return err_set(e, RC_CORRUPT,
+                   "the new database holds another history: HashKV %" PRIu32
+                   " and %" PRIu64 " keys instead of %" PRIu32 " and %" PRIu64 HINT
+                   "nothing was published; try again, and check this disk and "
+                   "memory if it happens again",
+                   got->hashkv.hash, got->live_keys, want->hashkv.hash, want->live_keys);
 }
 
 /* From the disk: what may still lie in the page cache proves nothing about it. */
@@ -147,8 +145,8 @@ static enum rc open_stored(const char *path, struct bolt_file **out, struct err 
     return bolt_file_open_fd(fd, path, NULL, out, e);
 }
 
-enum rc restore_database_prove(const char *path, const struct restore_database *built,
-                               struct err *e)
+static enum rc walk_stored(const char *path, const struct restore_database *built,
+                           struct err *e)
 {
     const struct mvcc_history_result *want = &built->source;
     OWNED(mvcc_history) history = NULL;
@@ -165,13 +163,59 @@ enum rc restore_database_prove(const char *path, const struct restore_database *
 
     TRY(walk(file, &p, &got, e));
     TRY(bolt_file_intact(file, e));
-    if (got.hashkv.hash != want->hashkv.hash || got.live_keys != want->live_keys)
-        return err_set(e, RC_CORRUPT,
-                       "the new database holds another history: HashKV %" PRIu32
-                       " and %" PRIu64 " keys instead of %" PRIu32 " and %" PRIu64 HINT
-                       "nothing was published; try again, and check this disk and "
-                       "memory if it happens again",
-                       got.hashkv.hash, got.live_keys, want->hashkv.hash,
-                       want->live_keys);
+    return compare(want, &got, e);
+}
+
+static enum rc proof_new(const struct bolt_file *source, const struct restore_database *d,
+                         struct mvcc_proof **out, struct err *e)
+{
+    const struct mvcc_proof_options options = {
+        .page_size = bolt_file_meta(source)->page_size,
+        .finished = d->finished,
+        .scheduled = d->scheduled,
+    };
+
+    return mvcc_proof_new(&options, out, e);
+}
+
+/* The record of a bump is newer than all that the snapshot holds. */
+static enum rc prove(struct mvcc_proof *proof, struct dbfile *file, const char *path,
+                     const struct restore_database *built, struct err *e)
+{
+    struct mvcc_sums sums;
+    struct bytes head;
+    bool known;
+
+    TRY(dbfile_head(file, &head, e));
+    TRY(mvcc_proof_finish(proof, head, built->source.revision, &sums, &known, e));
+    return known ? compare(&built->source, &sums.history, e)
+                 : walk_stored(path, built, e);
+}
+
+/* The proof outlives the file, whose thread feeds it. */
+enum rc restore_database_build(const struct bolt_file *source, const char *path,
+                               const struct restore_rewrite_plan *plan,
+                               struct findings *f, struct restore_database *out,
+                               struct err *e)
+{
+    struct restore_database built = { 0 };
+    OWNED_FD int fd = -1;
+    OWNED(mvcc_proof) proof = NULL;
+    OWNED(dbfile) to = NULL;
+
+    TRY(compaction_mark(source, MVCC_FINISHED_COMPACT, &built.finished, e));
+    TRY(compaction_mark(source, MVCC_SCHEDULED_COMPACT, &built.scheduled, e));
+    TRY(proof_new(source, &built, &proof, e));
+    TRY(make_file(path, &fd, e));
+
+    const struct file_sink_options options = {
+        .read_back = true,
+        .observer = { proof, mvcc_proof_take },
+    };
+
+    TRY(dbfile_new(fd, path, &options, &to, e));
+    TRY(build(source, plan, to, f, &built, e));
+    TRY(prove(proof, to, path, &built, e));
+    *out = built;
     return RC_OK;
 }

@@ -1,5 +1,8 @@
 #include "storage/dbfile.h"
 
+#include <fcntl.h>
+#include <string.h>
+
 #include "filter/lane.h"
 #include "util/bytes.h"
 #include "util/log.h"
@@ -13,8 +16,8 @@ struct dbfile {
     const char *name;
     uint64_t expected_size;
     struct sink *sink;
-    struct buf metas;
-    uint64_t size; /* of the pages and what was appended behind them */
+    struct buf metas, head; /* as given, and as read back */
+    uint64_t size;          /* of the pages and what was appended behind them */
 };
 
 static enum rc append_pages(void *arg, const uint8_t *p, size_t n, struct err *e)
@@ -53,6 +56,7 @@ void dbfile_free(struct dbfile *f)
         return;
     sink_free(f->sink);
     buf_clear(&f->metas);
+    buf_clear(&f->head);
     mem_free(f);
 }
 
@@ -66,6 +70,27 @@ enum rc dbfile_finish(struct dbfile *f, struct err *e)
     TRY(sink_finish(f->sink, e));
     TRY(os_pwrite_full(f->fd, f->metas.p, f->metas.n, 0, f->name, e));
     return os_sync(f->fd, f->name, e);
+}
+
+enum rc dbfile_head(struct dbfile *f, struct bytes *out, struct err *e)
+{
+    size_t n = f->metas.n;
+
+    if (os.fadvise(f->fd, 0, (off_t)n, POSIX_FADV_DONTNEED) != 0)
+        log_warn("the first pages of '%s' are proved from the page cache, not from the "
+                 "disk",
+                 f->name);
+    f->head.n = 0;
+    TRY(buf_add(&f->head, f->metas.p, n, e));
+    memset(f->head.p, 0, n);
+    TRY(os_pread_full(f->fd, f->head.p, n, 0, f->name, e));
+    *out = (struct bytes){ f->head.p, n };
+    if (bytes_equal(*out, (struct bytes){ f->metas.p, n }))
+        return RC_OK;
+    return err_set(e, RC_CORRUPT,
+                   "the disk returned other bytes than were written: the first pages of "
+                   "'%s'" HINT "do not trust this disk or this memory; store elsewhere",
+                   f->name);
 }
 
 enum rc dbfile_append(struct dbfile *f, const void *p, size_t n, struct err *e)

@@ -25,6 +25,11 @@ struct bolt_target dbfile_target(struct dbfile *f);
  * failure the file is not to be trusted. */
 enum rc dbfile_finish(struct dbfile *f, struct err *e);
 
+/* The first two pages as they lie on the disk now, read past what the page cache holds of
+ * them; RC_CORRUPT when they are not what was put in. Good as long as the dbfile lives;
+ * only after dbfile_finish. With read_back that completes the proof of the file. */
+enum rc dbfile_head(struct dbfile *f, struct bytes *out, struct err *e);
+
 /* Bytes behind the last page, such as a snapshot's trailer; durable when this returns.
  * Only after dbfile_finish. */
 enum rc dbfile_append(struct dbfile *f, const void *p, size_t n, struct err *e);
