@@ -70,7 +70,7 @@ static void put_text(struct rows *rows, const struct record *rec)
     } else {
         if (rows->count == 0)
             table_heading(rows->to, rec, &rows->widths);
-        table_row(rows->to, rec, &rows->widths);
+        table_plain_row(rows->to, rec, &rows->widths);
     }
 }
 

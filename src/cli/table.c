@@ -125,7 +125,7 @@ void table_box(struct printer *to, const struct result *r)
 }
 
 /* No blanks after the last column, so that output can be compared and cut. */
-void table_row(struct printer *to, const struct record *rec, const struct table_widths *w)
+void table_plain_row(struct printer *to, const struct record *rec, const struct table_widths *w)
 {
     for (size_t k = 0; k < w->columns; k++) {
         const struct cell *c = column(rec, k);
@@ -168,7 +168,7 @@ void table_columns(struct printer *to, const struct result *r)
         return;
     table_heading(to, &r->records[0], &w);
     for (size_t i = 0; i < r->count; i++)
-        table_row(to, &r->records[i], &w);
+        table_plain_row(to, &r->records[i], &w);
 }
 
 void table_labels(struct printer *to, const struct record *rec)
