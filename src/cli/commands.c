@@ -12,6 +12,7 @@ const struct command *const cli_commands[] = {
     &cmd_snapshot_leases,
     &cmd_snapshot_members,
     &cmd_snapshot_check_secrets,
+    &cmd_snapshot_from_data_dir,
     &cmd_restore,
     &cmd_defrag,
     &cmd_compact,

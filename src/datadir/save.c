@@ -201,6 +201,15 @@ static enum rc write_file(struct job *j, const struct snap_store_options *o,
 
 /* ---- the whole --------------------------------------------------------------------- */
 
+/* The tail may have brought it. */
+static const char *name_of(const struct mvcc_facts *f, uint64_t member)
+{
+    for (size_t i = 0; i < f->member_count; i++)
+        if (f->members[i].id == member && f->members[i].name != NULL)
+            return f->members[i].name;
+    return "";
+}
+
 static void conclude(struct job *j, struct datadir_saved *s)
 {
     s->from = GIVE(j->d);
@@ -214,6 +223,7 @@ static void conclude(struct job *j, struct datadir_saved *s)
     memcpy(s->sha256, j->stored.sha256, sizeof s->sha256);
     s->facts = j->facts;
     j->facts = (struct mvcc_facts){ 0 };
+    s->member_name = name_of(&s->facts, s->from->member_id);
     s->proved =
         j->stored.file.read_back && s->facts.pages_complete && s->facts.history_complete;
 }
@@ -233,7 +243,6 @@ enum rc datadir_save(const struct datadir_save_options *o, struct datadir_saved 
     if (write_file(&j, &o->store, e) != RC_OK)
         return err_wrap(e, "making a snapshot of '%s' in '%s'", o->from.dir,
                         o->store.file);
-    datadir_tail_clear(&j.tail);
     conclude(&j, &s);
     s.took_ms = clock_ms() - start;
     *out = s;

@@ -27,6 +27,7 @@ struct datadir_saved {
     uint64_t size, stored_size;  /* database with trailer; the file */
     uint8_t sha256[SHA256_SIZE]; /* of the file as stored */
     struct mvcc_facts facts;     /* what the snapshot holds */
+    const char *member_name;     /* "" when it is not known; borrowed from facts */
     struct str_list lost;        /* what cannot be known: datadir_lost */
     bool proved; /* the stored bytes were read again, and their pages, records and HashKV
                     are those of the state */
