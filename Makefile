@@ -43,9 +43,10 @@ uses.snapshot := mvcc wire storage wal boltdb http filter crypto codec util
 uses.datadir  := snapshot machine $(uses.snapshot)
 uses.restore  := snapshot $(uses.snapshot)
 uses.defrag   := snapshot $(uses.snapshot)
+uses.salvage  := defrag $(uses.defrag)
 uses.member   := snapshot $(uses.snapshot)
 uses.care     := member sql $(uses.member)
-uses.cli      := care member sql restore defrag datadir $(uses.datadir)
+uses.cli      := salvage care member sql restore defrag datadir $(uses.datadir)
 
 # What only the programs beside the tool link, and what their unit tests need besides.
 libs.grpcd    := -lnghttp2 -luv -lssl
@@ -144,6 +145,8 @@ fuzz:                             ## run every fuzz target for FUZZ_SECONDS (def
 
 $(BUILD)/tests/bench/load: $(BUILD)/tests/bench/load.o $(call archives,wire $(uses.wire))
 	@$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
+$(BUILD)/tests/bench/invent: $(BUILD)/tests/bench/invent.o $(call archives,storage mvcc boltdb $(uses.storage))
+	@$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
 # ---- what CI runs --------------------------------------------------------------------
 test:                             ## everything CI runs; installs what is missing
@@ -170,7 +173,7 @@ demo:                             ## save, verify, destroy, restore, boot, compa
 bench:                            ## ratios to etcdctl and etcdutl, side by side (SETS="small medium")
 	@scripts/setup test
 	@scripts/peers 3.5 3.6
-	@$(MAKE) --no-print-directory MODE=release all build/release/tests/bench/load
+	@$(MAKE) --no-print-directory MODE=release all build/release/tests/bench/load build/release/tests/bench/invent
 	@scripts/bench build/release $(SETS)
 
 # ---- what else is made from the option tables ------------------------------------------

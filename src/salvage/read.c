@@ -1,0 +1,336 @@
+/* From the bytes of a file to the pairs of a database. */
+#include <stdlib.h>
+
+#include "salvage/salvage.h"
+#include "salvage/shape.h"
+#include "util/mem.h"
+
+/* The root bucket, as far as it can be read. */
+struct view {
+    uint64_t page;
+    bool has[MVCC_BUCKETS];
+    struct bolt_bucket buckets[MVCC_BUCKETS];
+    size_t unknown;
+};
+
+static bool view_read(const struct salvage_image *i, uint64_t id, struct view *out)
+{
+    struct bolt_page page;
+
+    *out = (struct view){ .page = id };
+    if (!salvage_image_page(i, id, &page) || page.kind != BOLT_PAGE_LEAF ||
+        page.buckets == 0)
+        return false;
+    for (uint16_t n = 0; n < page.count; n++) {
+        struct bolt_pair pair = bolt_leaf_at(&page, n);
+        enum mvcc_bucket b = mvcc_bucket_find(pair.key);
+        struct bolt_fault fault;
+
+        if (b == MVCC_BUCKETS)
+            out->unknown++;
+        else
+            out->has[b] = pair.is_bucket &&
+                          bolt_bucket_examine(pair.value, &out->buckets[b], &fault);
+    }
+    return true;
+}
+
+static enum rc view_tree(struct salvage_result *r, const struct view *v,
+                         enum mvcc_bucket b, struct salvage_tree *out, struct err *e)
+{
+    if (!v->has[b])
+        return salvage_tree_none(out, e);
+    if (v->buckets[b].root == 0)
+        return salvage_tree_inline(&v->buckets[b].inlined, out, e);
+    return salvage_tree_walk(&r->image, v->buckets[b].root, &r->seen, out, e);
+}
+
+/* ---- which root -------------------------------------------------------------------- */
+
+static enum rc consistent_index(struct salvage_result *r, const struct view *v,
+                                uint64_t *out, struct err *e)
+{
+    AT_END(salvage_bucket_clear) struct salvage_bucket meta = { .bucket = MVCC_META };
+    const struct salvage_pair *index;
+    struct err ignored;
+
+    *out = 0;
+    TRY(view_tree(r, v, MVCC_META, &meta.tree, e));
+    TRY(salvage_bucket_read(&meta, e));
+    index = salvage_pairs_find(&meta.pairs, bytes_str(MVCC_CONSISTENT_INDEX));
+    if (index != NULL && mvcc_u64_read(index->value, out, &ignored) != RC_OK)
+        *out = 0;
+    return RC_OK;
+}
+
+static enum rc find_root(struct salvage_result *r, struct view *out, struct err *e)
+{
+    uint64_t best = 0;
+
+    r->root = SALVAGE_ROOT_NONE;
+    *out = (struct view){ 0 };
+    for (size_t i = 0; i < r->scan.roots.count; i++) {
+        struct view v;
+        uint64_t index;
+
+        if (!view_read(&r->image, r->scan.roots.items[i], &v))
+            continue;
+        TRY(consistent_index(r, &v, &index, e));
+        if (r->root == SALVAGE_ROOT_FOUND && index <= best)
+            continue;
+        r->root = SALVAGE_ROOT_FOUND;
+        best = index;
+        *out = v;
+    }
+    return RC_OK;
+}
+
+static enum rc choose_root(struct salvage_result *r, struct view *v, struct view *older,
+                           struct err *e)
+{
+    const struct salvage_image *i = &r->image;
+
+    *older = (struct view){ 0 };
+    if (i->metas_good > 0 && view_read(i, i->metas[0].root, v)) {
+        r->root = SALVAGE_ROOT_IN_FORCE;
+        if (i->metas_good > 1 && i->metas[1].root != i->metas[0].root)
+            (void)view_read(i, i->metas[1].root, older);
+        return RC_OK;
+    }
+    if (i->metas_good > 1 && view_read(i, i->metas[1].root, v)) {
+        r->root = SALVAGE_ROOT_BEFORE;
+        return RC_OK;
+    }
+    return find_root(r, v, e);
+}
+
+/* ---- trees ------------------------------------------------------------------------- */
+
+static enum rc walk_bucket(struct salvage_result *r, const struct view *v,
+                           const struct view *older, enum mvcc_bucket b, struct err *e)
+{
+    struct salvage_bucket *to = &r->buckets[b];
+
+    to->bucket = b;
+    TRY(view_tree(r, v, b, &to->tree, e));
+    if (older->has[b])
+        TRY(view_tree(r, older, b, &to->older, e));
+    TRY(salvage_bucket_read(to, e));
+    salvage_scan_claim(&r->scan, &to->tree);
+    return RC_OK;
+}
+
+static void unclaim(struct salvage_result *r)
+{
+    for (size_t i = 0; i < r->scan.count; i++)
+        r->scan.leaves[i].claimed = r->scan.leaves[i].torn = r->scan.leaves[i].nested =
+            false;
+    for (int b = 0; b < MVCC_BUCKETS; b++)
+        salvage_scan_claim(&r->scan, &r->buckets[b].tree);
+    salvage_scan_settle(&r->scan);
+}
+
+static enum rc replace_key_tree(struct salvage_result *r, uint64_t root, struct err *e)
+{
+    struct salvage_bucket *key = &r->buckets[MVCC_KEY];
+
+    salvage_tree_clear(&key->tree);
+    salvage_pairs_clear(&key->pairs);
+    salvage_pairs_clear(&key->damaged);
+    TRY(salvage_tree_walk(&r->image, root, &r->seen, &key->tree, e));
+    TRY(salvage_bucket_read(key, e));
+    r->key_root_found = true;
+    unclaim(r);
+    return RC_OK;
+}
+
+/* Is the tree of bucket key part of the one below `root`, which is whole? */
+static enum rc is_part_of(struct salvage_result *r, uint64_t root, bool *out,
+                          struct err *e)
+{
+    AT_END(salvage_tree_clear) struct salvage_tree whole = { 0 };
+    const struct salvage_tree *part = &r->buckets[MVCC_KEY].tree;
+
+    *out = false;
+    TRY(salvage_tree_walk(&r->image, root, &r->seen, &whole, e));
+    if (whole.lost > 0 || whole.count <= part->count)
+        return RC_OK;
+    for (size_t i = 0; i < whole.count && !*out; i++)
+        *out = whole.spans[i].page == part->spans[0].page;
+    return RC_OK;
+}
+
+/* A pointer that was damaged may lead to a page of the right kind, and then only what is
+ * missing tells. */
+static enum rc check_key_root(struct salvage_result *r, int64_t removed, struct err *e)
+{
+    const struct salvage_bucket *key = &r->buckets[MVCC_KEY];
+    bool lost = r->root == SALVAGE_ROOT_FOUND || r->root == SALVAGE_ROOT_NONE ||
+                key->tree.spans[0].page == FINDING_NO_PAGE;
+    uint64_t root;
+    bool part;
+
+    if (!lost &&
+        (key->tree.lost > 0 || !salvage_bucket_contradicted(key, &r->scan, removed)))
+        return RC_OK;
+    TRY(salvage_bucket_best_root(&r->image, &r->scan, &r->seen, &root, e));
+    if (root == 0)
+        return RC_OK;
+    if (lost)
+        return replace_key_tree(r, root, e);
+    TRY(is_part_of(r, root, &part, e));
+    return part ? replace_key_tree(r, root, e) : RC_OK;
+}
+
+/* ---- together ---------------------------------------------------------------------- */
+
+static int64_t mark_of(const struct salvage_pairs *meta, const char *name)
+{
+    const struct salvage_pair *x = salvage_pairs_find(meta, bytes_str(name));
+    struct err ignored;
+    int64_t revision;
+
+    if (x == NULL || mvcc_compact_rev_read(x->value, &revision, &ignored) != RC_OK)
+        return MVCC_NEVER_COMPACTED;
+    return revision;
+}
+
+/* A wild mark would make all records doubtful; one from a stray copy is a lower bound. */
+static struct salvage_compaction compaction_of(struct salvage_result *r)
+{
+    const struct salvage_bucket *meta = &r->buckets[MVCC_META];
+    int64_t finished = mark_of(&meta->pairs, MVCC_FINISHED_COMPACT);
+    int64_t scheduled = mark_of(&meta->pairs, MVCC_SCHEDULED_COMPACT);
+
+    r->marks_known = meta->tree.lost == 0 && meta->damaged.count == 0 &&
+                     r->root <= SALVAGE_ROOT_BEFORE;
+    return (struct salvage_compaction){
+        .removed = !r->marks_known        ? INT64_MAX
+                   : finished > scheduled ? finished
+                                          : scheduled,
+        .settled = scheduled > finished ? 0 : finished,
+    };
+}
+
+static int by_revision(const void *a, const void *b)
+{
+    const struct mvcc_rev *x = a, *y = b;
+
+    if (x->main != y->main)
+        return x->main < y->main ? -1 : 1;
+    return (x->sub > y->sub) - (x->sub < y->sub);
+}
+
+/* The first key of a lost leaf stands in its parent, and that of an unreadable record in
+ * its leaf: these records were there. */
+static enum rc list_named(const struct salvage_bucket *key, struct mvcc_rev **out,
+                          size_t *count, struct err *e)
+{
+    const struct salvage_tree *t = &key->tree;
+    struct err ignored;
+
+    *count = 0;
+    TRY(mem_new(out, (t->lost + key->damaged.count + 1) * sizeof **out, "losses", e));
+    for (size_t i = 0; i < t->count; i++)
+        if (t->spans[i].state != SALVAGE_SOUND &&
+            mvcc_rev_read(t->spans[i].named, *out + *count, &ignored) == RC_OK)
+            ++*count;
+    for (size_t i = 0; i < key->damaged.count; i++)
+        if (mvcc_rev_read(key->damaged.items[i].key, *out + *count, &ignored) == RC_OK)
+            ++*count;
+    qsort(*out, *count, sizeof **out, by_revision);
+    return RC_OK;
+}
+
+static bool has_losses(const struct salvage_bucket *b)
+{
+    return b->tree.lost > 0 || b->damaged.count > 0;
+}
+
+static enum rc mend(struct salvage_result *r, struct err *e)
+{
+    struct salvage_bucket *key = &r->buckets[MVCC_KEY];
+    const struct salvage_pairs *meta = &r->buckets[MVCC_META].pairs;
+    AT_END(mem_end) struct mvcc_rev *named = NULL;
+    struct salvage_history_options o = {
+        .finished = mark_of(meta, MVCC_FINISHED_COMPACT),
+        .scheduled = mark_of(meta, MVCC_SCHEDULED_COMPACT),
+    };
+
+    r->history.compacted = o.finished > o.scheduled ? o.finished : o.scheduled;
+    if (!has_losses(key) && r->marks_known)
+        return RC_OK;
+    TRY(list_named(key, &named, &o.named_count, e));
+    o.named = named;
+    r->newest_unknown = key->tree.spans[key->tree.count - 1].state != SALVAGE_SOUND;
+    return salvage_history_mend(&key->pairs, &o, &r->history, e);
+}
+
+static bool is_whole(const struct salvage_result *r)
+{
+    bool whole =
+        r->root == SALVAGE_ROOT_IN_FORCE && !r->key_root_found && r->unknown_buckets == 0;
+
+    for (int b = 0; b < MVCC_BUCKETS; b++)
+        whole = whole && !has_losses(&r->buckets[b]);
+    return whole;
+}
+
+static enum rc check_anything(const struct salvage_result *r, const char *name,
+                              struct err *e)
+{
+    size_t pairs = 0;
+
+    for (int b = 0; b < MVCC_BUCKETS; b++)
+        pairs += r->buckets[b].pairs.count;
+    if (pairs > 0 || r->root != SALVAGE_ROOT_NONE)
+        return RC_OK;
+    return err_set(e, RC_CORRUPT, "'%s' holds no page of an etcd database", name);
+}
+
+static enum rc read_all(struct salvage_result *r, const char *name, bool take_doubtful,
+                        struct err *e)
+{
+    struct salvage_compaction c;
+    struct view v, older;
+
+    TRY(salvage_marks_new(&r->seen, r->image.pages, e));
+    TRY(salvage_scan_run(&r->image, &r->scan, e));
+    TRY(choose_root(r, &v, &older, e));
+    r->unknown_buckets = v.unknown;
+    for (int b = 0; b < MVCC_BUCKETS; b++)
+        TRY(walk_bucket(r, &v, &older, (enum mvcc_bucket)b, e));
+    salvage_scan_settle(&r->scan);
+    TRY(salvage_bucket_fill(&r->buckets[MVCC_META], &r->scan,
+                            &(struct salvage_compaction){ 0 }, take_doubtful, e));
+    c = compaction_of(r);
+    TRY(check_key_root(r, c.removed, e));
+    for (int b = 0; b < MVCC_BUCKETS; b++)
+        if (b != MVCC_META)
+            TRY(salvage_bucket_fill(&r->buckets[b], &r->scan, &c, take_doubtful, e));
+    TRY(check_anything(r, name, e));
+    return mend(r, e);
+}
+
+enum rc salvage_read(int fd, const char *name, bool take_doubtful,
+                     struct salvage_result *out, struct err *e)
+{
+    TRY(salvage_image_open(fd, name, &out->image, e));
+    out->metas_bad = 2 - out->image.metas_good;
+    out->truncated = out->image.truncated;
+    TRY(read_all(out, name, take_doubtful, e));
+    out->whole = is_whole(out);
+    return bolt_file_intact(out->image.file, e);
+}
+
+void salvage_result_clear(struct salvage_result *r)
+{
+    for (int b = 0; b < MVCC_BUCKETS; b++)
+        salvage_bucket_clear(&r->buckets[b]);
+    salvage_history_clear(&r->history);
+    mvcc_facts_clear(&r->facts);
+    findings_clear(&r->findings);
+    salvage_scan_clear(&r->scan);
+    salvage_marks_clear(&r->seen);
+    salvage_image_clear(&r->image);
+}
