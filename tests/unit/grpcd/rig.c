@@ -7,11 +7,6 @@
 
 /* ---- the service ------------------------------------------------------------------- */
 
-static struct bytes copy_of(const char *s)
-{
-    return bytes_str(s);
-}
-
 static void echo(struct grpcd_call *call, struct bytes request, void *arg)
 {
     (void)arg;
@@ -31,7 +26,16 @@ static void where(struct grpcd_call *call, struct bytes request, void *arg)
 
     (void)request;
     (void)arg;
-    grpcd_reply(call, copy_of(token == NULL ? "none" : token));
+    grpcd_reply(call, bytes_str(token == NULL ? "none" : token));
+}
+
+static void who(struct grpcd_call *call, struct bytes request, void *arg)
+{
+    const char *name = grpcd_peer_name(call);
+
+    (void)request;
+    (void)arg;
+    grpcd_reply(call, bytes_str(name == NULL ? "none" : name));
 }
 
 static void on_canceled(struct grpcd_call *call, void *state)
@@ -39,7 +43,7 @@ static void on_canceled(struct grpcd_call *call, void *state)
     struct desk *d = state;
 
     d->canceled++;
-    (void)grpcd_send(call, copy_of("nobody hears this"));
+    (void)grpcd_send(call, bytes_str("nobody hears this"));
     if (d->finish_when_canceled)
         grpcd_finish(call, GRPCD_OK, NULL);
 }
@@ -171,6 +175,7 @@ struct grpcd_options desk_options(struct desk *d)
         { "/t.Desk/Echo", GRPCD_UNARY, echo },   { "/t.Desk/Fail", GRPCD_UNARY, fail },
         { "/t.Desk/Where", GRPCD_UNARY, where }, { "/t.Desk/Hold", GRPCD_UNARY, hold },
         { "/t.Desk/Pour", GRPCD_STREAM, pour },  { "/t.Desk/Chat", GRPCD_BIDI, chat },
+        { "/t.Desk/Who", GRPCD_UNARY, who },
     };
     static const struct grpcd_page pages[] = { { "/version", version },
                                                { "/metrics", metrics } };

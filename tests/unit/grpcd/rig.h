@@ -11,7 +11,7 @@
 /* Echo: unary. Fail: NOT_FOUND with an awkward text. Hold: keeps the call in `held`.
  * Pour: a stream; the request says how many 64 KiB messages, "e8" asks for 8 empty ones.
  * Chat: bidi echo; "pause" stops reading, and the test resumes it. Where: answers with
- * the metadata "token". */
+ * the metadata "token"; Who with the name in the client's certificate. */
 struct desk {
     struct grpcd_call *held[1100];
     size_t held_count;
