@@ -91,14 +91,19 @@ void care_metrics_read(struct bytes text, struct care_metrics *out)
                                     "{le=\"" };
     char line[LINE_MAX_BYTES];
 
-    *out = (struct care_metrics){
-        .quota = -1, .leader_changes = -1, .started = -1, .defrags = -1
-    };
+    *out = (struct care_metrics){ .quota = -1,
+                                  .leader_changes = -1,
+                                  .started = -1,
+                                  .defrags = -1,
+                                  .compacted = -1,
+                                  .slow_watchers = -1 };
     while (next_line(&text, line)) {
         value_of(line, "etcd_server_quota_backend_bytes", &out->quota);
         value_of(line, "etcd_server_leader_changes_seen_total", &out->leader_changes);
         value_of(line, "process_start_time_seconds", &out->started);
         value_of(line, "etcd_disk_defrag_inflight", &out->defrags);
+        value_of(line, "etcd_debugging_mvcc_compact_revision", &out->compacted);
+        value_of(line, "etcd_debugging_mvcc_slow_watcher_total", &out->slow_watchers);
         take_bucket(&fsync, line);
         take_bucket(&commit, line);
     }

@@ -18,6 +18,8 @@ struct care_metrics {
     double leader_changes; /* seen by this member */
     double started;        /* Unix time in seconds */
     double defrags;        /* running now; since 3.5 */
+    double compacted;      /* the compact revision */
+    double slow_watchers;  /* watchers that have not seen all events yet */
     struct care_latency wal_fsync, backend_commit;
 };
 

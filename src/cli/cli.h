@@ -28,6 +28,7 @@ enum cli_uses {
     CLI_PROGRESS = 4,   /* --progress */
     CLI_YES = 8,
     CLI_DRY_RUN = 16,
+    CLI_STATE = 32, /* --state-dir: see state.h */
 };
 
 struct cli_connection {
@@ -52,6 +53,7 @@ struct cli {
     enum render_format format;
     enum progress_mode progress;
     bool json, yes, dry_run;
+    const char *state_dir; /* NULL: the usual place */
 };
 
 /* `args` is the command's own structure, `args_size` bytes, zeroed and then filled by

@@ -4,6 +4,7 @@
 #include "cli/cluster.h"
 #include "cli/commands.h"
 #include "cli/members.h"
+#include "cli/state.h"
 #include "util/clock.h"
 #include "util/mem.h"
 #include "util/stop.h"
@@ -33,14 +34,15 @@ static enum rc show(struct cli *c, const struct care_view *v, struct err *e)
     return cli_show(c, r, e);
 }
 
-static enum rc look(struct cli *c, struct cli_cluster *k, struct err *verdict,
-                    struct err *e)
+static enum rc look(struct cli *c, struct cli_cluster *k, struct care_store *store,
+                    struct err *verdict, struct err *e)
 {
     AT_END(care_view_clear) struct care_view v = { 0 };
     enum rc rc;
 
-    TRY(care_look(&k->access, 0, &v, e));
+    TRY(care_look(&k->access, CARE_ASK_METRICS, &v, e));
     k->cluster_id = v.cluster_id;
+    cli_state_sample(store, &v);
     TRY(show(c, &v, e));
     *verdict = (struct err){ 0 };
     rc = care_view_verdict(&v, verdict);
@@ -64,8 +66,8 @@ static void next_screen(struct cli *c, bool first)
 }
 
 /* A stop is how it ends, and no failure. */
-static enum rc watch(struct cli *c, struct cli_cluster *k, uint64_t pause_ms,
-                     struct err *e)
+static enum rc watch(struct cli *c, struct cli_cluster *k, struct care_store *store,
+                     uint64_t pause_ms, struct err *e)
 {
     struct err verdict = { 0 };
 
@@ -73,7 +75,7 @@ static enum rc watch(struct cli *c, struct cli_cluster *k, uint64_t pause_ms,
         enum rc rc;
 
         next_screen(c, first);
-        rc = look(c, k, &verdict, e);
+        rc = look(c, k, store, &verdict, e);
         if (rc != RC_OK)
             return rc == RC_INTERRUPTED ? RC_OK : rc;
         TRY(printer_flush(c->out, e));
@@ -86,14 +88,16 @@ static enum rc status(struct cli *c, const void *args, struct err *e)
 {
     const struct status_args *a = args;
     AT_END(cli_cluster_clear) struct cli_cluster k = { 0 };
+    OWNED(care_store) store = NULL;
     struct err verdict = { 0 };
 
     if (a->watch && a->interval_ms == 0)
         return err_set(e, RC_USAGE, "--interval must be longer than nothing");
     TRY(cli_cluster_init(&k, c, e));
+    cli_state_try(c, &store);
     if (a->watch)
-        return watch(c, &k, a->interval_ms, e);
-    TRY(look(c, &k, &verdict, e));
+        return watch(c, &k, store, a->interval_ms, e);
+    TRY(look(c, &k, store, &verdict, e));
     if (verdict.code != RC_OK)
         *e = verdict;
     return verdict.code;
@@ -111,6 +115,8 @@ const struct command cmd_status = {
         "LAG is how many log entries the member has yet to apply. FREE is the share of "
         "the file that a defragmentation would give back. The quota comes from the "
         "member (3.6 and later) or from its /metrics.\n\n"
+        "Each look leaves a sample of sizes and revisions in the state directory, from "
+        "which doctor forecasts and compact --keep learns what an hour is.\n\n"
         "-w table and -w fields begin with the columns of `etcdctl endpoint status`; "
         "-w json is an array in etcdctl's names and ours.",
     .examples =
@@ -121,7 +127,7 @@ const struct command cmd_status = {
         "# names of the members that are not up\n"
         "holdfast status -w json | jq -r '.[] | select(.state != \"up\") | .name'\n",
     .opts = status_opts,
-    .uses = CLI_CONNECTION | CLI_OUTPUT,
+    .uses = CLI_CONNECTION | CLI_OUTPUT | CLI_STATE,
     .args_size = sizeof(struct status_args),
     .run = status,
 };

@@ -67,6 +67,13 @@ static const struct opt dry_run_opts[] = {
     OPT_DONE,
 };
 
+static const struct opt state_opts[] = {
+    OPT(STR, "state-dir", cli, state_dir, .env = OPT_ENV_OWN, .arg = "DIR",
+        .help = "where samples and the journal are kept; else "
+                "$XDG_STATE_HOME/holdfast or ~/.local/state/holdfast"),
+    OPT_DONE,
+};
+
 static const struct {
     unsigned use;
     struct cli_group group;
@@ -76,6 +83,7 @@ static const struct {
     { CLI_CONNECTION, { "Connection", connection_opts } },
     { CLI_OUTPUT,     { "Output",     output_opts } },
     { CLI_PROGRESS,   { "Output",     progress_opts } },
+    { CLI_STATE,      { "State",      state_opts } },
 };
 /* clang-format on */
 

@@ -1,6 +1,7 @@
 #include "tests/flow/flow.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "util/mem.h"
@@ -23,8 +24,15 @@ const char *__lsan_default_suppressions(void)
 }
 #endif
 
+/* What the tool remembers goes away with the test, too. */
+static void keep_state_in_scratch(void)
+{
+    setenv("HOLDFAST_STATE_DIR", tmpdir_new(), 0);
+}
+
 void flow_need(const char *version)
 {
+    keep_state_in_scratch();
     if (!cluster_available(cluster_backend(version)))
         cr_skip_test("etcd %s is not in the peers' cache", version);
 }
