@@ -1,7 +1,5 @@
 #include "machine/kvstore_keys.h"
 
-#include <stdlib.h>
-
 #include "util/mem.h"
 
 enum { PLACES_MIN = 4, BLOCKS_MIN = 16 };
@@ -57,9 +55,10 @@ void kvkey_append(struct kvkey *k, uint32_t place)
 /* A smaller array may not be had; then the large one stays. */
 static void shrink(struct kvkey *k)
 {
+    uint32_t room = k->room;
     uint32_t *places;
 
-    if (k->room == 0 || k->count > k->room / 4)
+    if (k->room == 0)
         return;
     if (k->count <= 1) {
         k->one = k->places[0];
@@ -68,11 +67,15 @@ static void shrink(struct kvkey *k)
         k->room = 0;
         return;
     }
-    places = mem_resize(k->places, k->room / 2, sizeof *places);
+    while (k->count <= room / 4)
+        room /= 2;
+    if (room == k->room)
+        return;
+    places = mem_resize(k->places, room, sizeof *places);
     if (places == NULL)
         return;
     k->places = places;
-    k->room /= 2;
+    k->room = room;
 }
 
 void kvkey_drop_oldest(struct kvkey *k, uint32_t n)
@@ -252,20 +255,5 @@ enum rc kvkeys_fill(struct kvkeys *keys, struct kvkey **sorted, size_t n, struct
     }
     *keys = filled;
     filled = (struct kvkeys){ 0 };
-    return RC_OK;
-}
-
-/* ---- sorting ---------------------------------------------------------------------- */
-
-static int compare(const void *a, const void *b)
-{
-    return bytes_compare(kvkey_bytes(*(struct kvkey *const *)a),
-                         kvkey_bytes(*(struct kvkey *const *)b));
-}
-
-enum rc kvkeys_sort(struct kvkey **items, size_t n, struct err *e)
-{
-    (void)e;
-    qsort(items, n, sizeof(*items), compare);
     return RC_OK;
 }

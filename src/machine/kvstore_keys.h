@@ -91,7 +91,7 @@ void kvkeys_remove(struct kvkeys *keys, struct kvkeys_at at);
  */
 enum rc kvkeys_fill(struct kvkeys *keys, struct kvkey **sorted, size_t n, struct err *e);
 
-/* Sorts distinct keys. RC_NOMEM. */
+/* Sorts distinct keys. RC_NOMEM. In kvstore_sort.c. */
 enum rc kvkeys_sort(struct kvkey **items, size_t n, struct err *e);
 
 #endif

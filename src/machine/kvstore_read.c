@@ -247,7 +247,7 @@ enum rc kvstore_hashkv(const struct kvstore *s, int64_t revision, struct mvcc_ha
 
     TRY(resolve(s, &revision, e));
     TRY(mem_new(&kept, ((size_t)filtered / 64 + 1) * sizeof *kept, "a hash", e));
-    any = mark_kept(s, revision, filtered, kept);
+    any = filtered > 0 && mark_kept(s, revision, filtered, kept);
     *out = (struct mvcc_hashkv){
         .hash = hash_records(s, revision, filtered, kept, any),
         .revision = revision,

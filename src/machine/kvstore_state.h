@@ -10,7 +10,18 @@
  */
 #define KVSTORE_REVISION_MAX (INT64_C(1) << 62)
 
-/* Keys in no order, while a file is being loaded. */
+/* A record waits until some more are there, while the table's slot for its key is being
+ * loaded; without that most of the time would go by waiting for memory. */
+enum { KVLOAD_QUEUE = 8 };
+
+struct kvload_record {
+    struct mvcc_rev rev;
+    struct mvcc_kv kv;
+    struct bytes value;
+    uint64_t hash; /* of the user key */
+};
+
+/* While a file is being loaded: its keys, in no order. */
 struct kvload {
     struct kvload_slot {
         uint64_t hash;
@@ -18,6 +29,10 @@ struct kvload {
     } * slots;
     size_t capacity, count; /* a power of two, at most three quarters used */
     uint8_t seed[SIPHASH_KEY_SIZE];
+    struct kvload_record next[KVLOAD_QUEUE]; /* given, and not yet taken in */
+    unsigned queued, first;
+    struct mvcc_rev last;
+    bool begun;
 };
 
 struct kvstore {
