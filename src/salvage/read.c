@@ -41,7 +41,7 @@ static enum rc view_tree(struct salvage_result *r, const struct view *v,
     if (!v->has[b])
         return salvage_tree_none(out, e);
     if (v->buckets[b].root == 0)
-        return salvage_tree_inline(&v->buckets[b].inlined, out, e);
+        return salvage_tree_inline(&v->buckets[b].inlined, v->page, out, e);
     return salvage_tree_walk(&r->image, v->buckets[b].root, &r->seen, out, e);
 }
 
@@ -247,6 +247,19 @@ static bool has_losses(const struct salvage_bucket *b)
     return b->tree.lost > 0 || b->damaged.count > 0;
 }
 
+/* Is the end of the bucket lost, or its last record unreadable? */
+static bool ends_unread(const struct salvage_bucket *key)
+{
+    const struct salvage_span *last = &key->tree.spans[key->tree.count - 1];
+
+    if (last->state != SALVAGE_SOUND)
+        return true;
+    if (last->leaf.count == 0 || key->damaged.count == 0)
+        return false;
+    return bolt_leaf_at(&last->leaf, (uint16_t)(last->leaf.count - 1)).key.p ==
+           key->damaged.items[key->damaged.count - 1].key.p;
+}
+
 static enum rc mend(struct salvage_result *r, struct err *e)
 {
     struct salvage_bucket *key = &r->buckets[MVCC_KEY];
@@ -258,11 +271,9 @@ static enum rc mend(struct salvage_result *r, struct err *e)
     };
 
     r->history.compacted = o.finished > o.scheduled ? o.finished : o.scheduled;
-    if (!has_losses(key) && r->marks_known)
-        return RC_OK;
     TRY(list_named(key, &named, &o.named_count, e));
     o.named = named;
-    r->newest_unknown = key->tree.spans[key->tree.count - 1].state != SALVAGE_SOUND;
+    r->newest_unknown = ends_unread(key);
     return salvage_history_mend(&key->pairs, &o, &r->history, e);
 }
 

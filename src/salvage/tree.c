@@ -42,10 +42,10 @@ void salvage_tree_clear(struct salvage_tree *t)
     *t = (struct salvage_tree){ 0 };
 }
 
-enum rc salvage_tree_inline(const struct bolt_page *leaf, struct salvage_tree *out,
-                            struct err *e)
+enum rc salvage_tree_inline(const struct bolt_page *leaf, uint64_t page,
+                            struct salvage_tree *out, struct err *e)
 {
-    const struct salvage_span all = { .leaf = *leaf, .page = leaf->id };
+    const struct salvage_span all = { .leaf = *leaf, .page = page };
 
     return add_span(out, &all, e);
 }
@@ -121,15 +121,15 @@ static bool in_place(const struct walk *w, const struct bolt_page *page,
     return next.n > 0 && before(last, next) && before(w->last, first);
 }
 
-/* A page with its own number, or wiped, is the one that was meant: the pointer to it is
- * right, its content is gone. */
+/* A page with its own number, or at least a kind, or wiped, is the one that was meant:
+ * the pointer to it is right, its content is gone. */
 static bool was_meant(const struct salvage_image *i, uint64_t id)
 {
     const uint8_t *p = i->bytes.p + id * i->page_size;
 
     if (id < 2 || id >= i->pages)
         return i->truncated;
-    if (le64(p) == id)
+    if (le64(p) == id || le16(p + 8) == BOLT_PAGE_LEAF || le16(p + 8) == BOLT_PAGE_BRANCH)
         return true;
     for (uint32_t at = 0; at < i->page_size; at++)
         if (p[at] != 0)

@@ -46,9 +46,10 @@ enum rc salvage_tree_walk(const struct salvage_image *i, uint64_t root,
                           struct salvage_marks *seen, struct salvage_tree *out,
                           struct err *e);
 
-/* One span with one leaf: an inline bucket; or one lost span: a bucket without a root. */
-enum rc salvage_tree_inline(const struct bolt_page *leaf, struct salvage_tree *out,
-                            struct err *e);
+/* One span with one leaf: a bucket inline in `page`; or one lost span: a bucket without a
+ * root. */
+enum rc salvage_tree_inline(const struct bolt_page *leaf, uint64_t page,
+                            struct salvage_tree *out, struct err *e);
 enum rc salvage_tree_none(struct salvage_tree *out, struct err *e);
 void salvage_tree_clear(struct salvage_tree *t);
 

@@ -35,3 +35,32 @@ CASE(salvage, survives_any_page_wiped, .timeout = 120)
         }
     }
 }
+
+/* Where a page is struck: its header, its table, its contents. */
+static const uint32_t places[] = { 0, 8, 10, 12, 16, 20, 24, 28, 36, 40, 100 };
+enum { PLACES = sizeof places / sizeof places[0] };
+
+CASE(salvage, survives_flipped_bits_in_any_page, .timeout = 240)
+{
+    unsigned versions = golden_effort(1, GOLDEN_VERSIONS);
+    uint64_t seed = 1;
+
+    for (size_t i = 0; i < versions; i++) {
+        WRECK w;
+
+        wreck_of_golden(&w, golden_versions[i]);
+        for (uint64_t id = 0; id < w.pages; id++)
+            for (unsigned n = 0; n < PLACES + 4; n++) {
+                uint32_t at = n < PLACES ? places[n]
+                                         : (uint32_t)(golden_random(&seed) % w.page_size);
+                uint8_t bit = (uint8_t)(1 << golden_random(&seed) % 8);
+                char note[80];
+
+                snprintf(note, sizeof note, "%s, page %lu, bit %u of byte %u flipped",
+                         golden_versions[i], (unsigned long)id, bit, at);
+                wreck_repair(&w);
+                wreck_page(&w, id)[at] ^= bit;
+                wreck_check(&w, id, note);
+            }
+    }
+}
