@@ -48,8 +48,11 @@ uses.member   := snapshot $(uses.snapshot)
 uses.care     := member sql $(uses.member)
 uses.cli      := salvage care member sql restore defrag datadir $(uses.datadir)
 
+uses.raftstore := grpcd restore machine $(uses.restore)
+
 # What only the programs beside the tool link, and what their unit tests need besides.
 libs.grpcd    := -lnghttp2 -luv -lssl
+libs.raftstore := -lraft -lcrypt
 also.grpcd    := wire http filter
 libs_of        = $(foreach f,$(1) $(uses.$(1)),$(libs.$(f)))
 
@@ -61,7 +64,7 @@ HDRS    := $(wildcard src/*/*.h)
 UNITS   := $(patsubst tests/unit/%/,%,$(wildcard tests/unit/*/))
 FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 
-all: $(BUILD)/holdfast            ## build everything (MODE=debug|release|sanitize|coverage)
+all: $(BUILD)/holdfast $(BUILD)/holdfast-lab ## build everything (MODE=debug|release|sanitize|coverage)
 
 help:                             ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -79,6 +82,10 @@ archives = $(foreach f,$(1),$(BUILD)/lib$(f).a)
 $(BUILD)/holdfast: $(BUILD)/src/main.o $(call archives,cli $(uses.cli))
 	@echo "  LD    $@"
 	@$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
+
+$(BUILD)/holdfast-lab: $(BUILD)/src/lab_main.o $(call archives,raftstore $(uses.raftstore))
+	@echo "  LD    $@"
+	@$(CC) $(LDFLAGS) $^ $(call libs_of,raftstore) $(LDLIBS) -o $@
 
 $(BUILD)/%.o: %.c | $(GEN:=.h)
 	@mkdir -p $(@D)
@@ -115,7 +122,8 @@ unit: $(UNITS:%=unit-%)           ## unit tests in the current MODE
 # Flow tests run the built program against real servers; they need scripts/peers.
 FLOWS := $(patsubst tests/flow/test_%.c,%,$(wildcard tests/flow/test_*.c))
 FLOWLIB := $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(wildcard tests/flow/test_*.c),$(wildcard tests/flow/*.c)) \
-  $(wildcard tests/unit/boltdb/forge*.c) tests/unit/boltdb/golden.c)
+  $(wildcard tests/unit/boltdb/forge*.c) tests/unit/boltdb/golden.c \
+  tests/unit/machine/mfixture.c)
 define flow
 $$(BUILD)/tests/flow/$(1): $$(BUILD)/tests/flow/test_$(1).o $$(FLOWLIB) $$(TESTLIB) $$(call archives,cli $$(uses.cli))
 	@echo "  LD    $$@"
