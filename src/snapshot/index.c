@@ -63,13 +63,25 @@ static struct bytes entry_key(const struct snap_index *ix,
     return kv.key;
 }
 
+/* Places are 32 bits wide, which bytes_max is far below. */
+static size_t most(const struct snap_index *ix)
+{
+    size_t bytes = ix->bytes_max == 0 ? SNAP_INDEX_BYTES : ix->bytes_max;
+
+    return bytes / sizeof *ix->items;
+}
+
 static enum rc grow(struct snap_index *ix, struct err *e)
 {
     size_t room = ix->room == 0 ? 1024 : ix->room * 2;
     void *items;
 
-    if (ix->count >= UINT32_MAX)
-        return err_set(e, RC_NOMEM, "more than %zu records", ix->count);
+    if (ix->count >= most(ix))
+        return err_set(e, RC_NOMEM,
+                       "more than %zu records to put in order" HINT
+                       "ask for a part of them with a prefix",
+                       ix->count);
+    room = room < most(ix) ? room : most(ix);
     items = mem_resize(ix->items, room, sizeof *ix->items);
     if (items == NULL)
         return err_set(e, RC_NOMEM, "no memory for an index of %zu records", room);

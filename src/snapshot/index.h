@@ -2,9 +2,10 @@
  * of revisions: what etcd's own index knows, and the history with it.
  *
  * An entry refers into the mapped file, whose keys are compared where they lie. Memory:
- * 24 bytes a record, so 64 MiB hold 2.8 million records. Superseded ones are among them,
- * for their size counts; whoever fills the index leaves out what nobody asked for, such
- * as other prefixes and later revisions.
+ * 24 bytes a record, so 64 MiB hold 2.8 million records, as many as lie in 8 GiB, the
+ * most that etcd advises, at 3 KiB each. Superseded ones are among them, for their size
+ * counts; whoever fills the index leaves out what nobody asked for, such as other
+ * prefixes and later revisions. It ends at SNAP_INDEX_BYTES.
  *
  * The sort is a multikey quicksort (Bentley and Sedgewick, 1997) that keeps seven bytes
  * of each key in its entry: keys of one cluster share long prefixes and lie all over the
@@ -14,6 +15,8 @@
 
 #include "boltdb/file.h"
 #include "mvcc/schema.h"
+
+#define SNAP_INDEX_BYTES ((size_t)512 << 20)
 
 struct snap_index_entry {
     uint64_t word;  /* seven bytes of the key, and how many follow: for the sort */
@@ -27,11 +30,13 @@ struct snap_index {
     const struct bolt_file *file; /* borrowed */
     struct snap_index_entry *items;
     size_t count, room;
+    size_t bytes_max; /* 0: SNAP_INDEX_BYTES */
 };
 void snap_index_clear(struct snap_index *ix);
 
 /* A pair of bucket key, in revision order; both lie in the mapped file, the value behind
- * the key. `user_key` is what mvcc_kv_read found in the value. RC_NOMEM. */
+ * the key. `user_key` is what mvcc_kv_read found in the value. RC_NOMEM, also when it
+ * would take more than bytes_max: then with advice. */
 enum rc snap_index_add(struct snap_index *ix, struct bytes key, struct bytes value,
                        struct bytes user_key, struct err *e);
 

@@ -145,3 +145,29 @@ CASE(snapshot_index, stops_when_asked_to)
     cr_assert_eq(snap_index_sort(&look.index, &e), RC_INTERRUPTED);
     stop_reset();
 }
+
+/* However many records a file has, no more memory than is allowed. */
+CASE(snapshot_index, ends_where_its_memory_does)
+{
+    enum { MOST = 1500 };
+    LOOK look = { 0 };
+    struct snap_index ix = { 0 };
+    struct snap_record r;
+    struct err e = { 0 };
+    enum rc rc = RC_OK;
+
+    OK(snap_look_open(golden_file("etcd-3.5"), &(struct snap_look_options){ 0 }, &look,
+                      &e),
+       &e);
+    OK(snap_index_record(&look.index, 0, &r, &e), &e);
+    ix.file = look.file;
+    ix.bytes_max = MOST * sizeof *ix.items + 1;
+    for (int i = 0; rc == RC_OK && i < 2 * MOST; i++)
+        rc = snap_index_add(&ix, (struct bytes){ r.raw.p - MVCC_REV_SIZE, MVCC_REV_SIZE },
+                            r.raw, r.kv.key, &e);
+    cr_assert_eq(rc, RC_NOMEM);
+    cr_assert_str_eq(e.why, "more than 1500 records to put in order");
+    cr_assert_eq(ix.count, MOST);
+    cr_assert_eq(ix.room, MOST);
+    snap_index_clear(&ix);
+}
