@@ -1,0 +1,157 @@
+#include "raftstore/fsm.h"
+
+#include "codec/message.h"
+#include "raftstore/image.h"
+#include "util/log.h"
+#include "util/os.h"
+
+static const char snapshot_magic[8] = "HOLDSNAP";
+
+static enum rc apply_request(struct fsm *f, const struct payload *p,
+                             struct machine_outcome *o, struct err *e)
+{
+    AT_END(codec_end) Raftreq__InternalRaftRequest *r = NULL;
+
+    TRY(codec_unpack(&raftreq__internal_raft_request__descriptor, p->body, &r, e));
+    return machine_request(f->machine, r, o, e);
+}
+
+static enum rc apply_change(struct fsm *f, const struct payload *p,
+                            struct machine_outcome *o, struct err *e)
+{
+    struct wal_change change;
+
+    TRY(wal_change_parse(p->body, &change, e));
+    return machine_change(f->machine, &change, o, e);
+}
+
+uint64_t fsm_index(const struct fsm *f)
+{
+    return f->offset + raft_last_applied(f->raft);
+}
+
+static enum rc apply(struct fsm *f, struct bytes entry, struct err *e)
+{
+    AT_END(machine_outcome_end) struct machine_outcome o = { 0 };
+    struct payload p;
+
+    TRY(payload_read(entry, &p, e));
+    o.wants_reply = f->hooks.wanted != NULL && f->hooks.wanted(f->hooks.arg, p.id);
+    TRY(p.kind == PAYLOAD_CHANGE ? apply_change(f, &p, &o, e)
+                                 : apply_request(f, &p, &o, e));
+    /* libraft counts the entry as applied when this returns. */
+    machine_set_index(f->machine, fsm_index(f) + 1, p.term);
+    f->applied_bytes += entry.n;
+    if (f->hooks.applied != NULL)
+        f->hooks.applied(f->hooks.arg, &p, &o);
+    return RC_OK;
+}
+
+static int told(const struct fsm *f, int status)
+{
+    log_warn("the state machine cannot go on: %s", f->failure.why);
+    return f->failure.code == RC_NOMEM ? RAFT_NOMEM : status;
+}
+
+static int fsm_apply(struct raft_fsm *ops, const struct raft_buffer *buffer,
+                     void **result)
+{
+    struct fsm *f = ops->data;
+
+    *result = NULL;
+    if (apply(f, (struct bytes){ buffer->base, buffer->len }, &f->failure) != RC_OK)
+        return told(f, RAFT_MALFORMED);
+    return 0;
+}
+
+static int fsm_snapshot(struct raft_fsm *ops, struct raft_buffer *out[], unsigned *count)
+{
+    struct fsm *f = ops->data;
+    struct raft_buffer *b = raft_calloc(2, sizeof *b);
+    uint8_t *header = raft_calloc(1, FSM_SNAPSHOT_HEADER);
+
+    if (b == NULL || header == NULL ||
+        image_dump(f->machine, &b[1], &f->failure) != RC_OK) {
+        raft_free(b);
+        raft_free(header);
+        return RAFT_NOMEM;
+    }
+    memcpy(header, snapshot_magic, sizeof snapshot_magic);
+    put_le64(header + 8, f->offset);
+    b[0] = (struct raft_buffer){ .base = header, .len = FSM_SNAPSHOT_HEADER };
+    f->applied_bytes = 0;
+    *out = b;
+    *count = 2;
+    return 0;
+}
+
+static void replace(struct fsm *f, struct machine *machine, struct bolt_file *file)
+{
+    machine_free(f->machine);
+    bolt_file_free(f->file);
+    f->machine = machine;
+    f->file = file;
+}
+
+static enum rc restore(struct fsm *f, struct bytes image, struct err *e)
+{
+    OWNED(bolt_file) file = NULL;
+    OWNED(machine) machine = NULL;
+    OWNED_FD int fd = -1;
+
+    TRY(image_scratch(f->dir, &fd, e));
+    TRY(os_pwrite_full(fd, image.p, image.n, 0, "a snapshot's image", e));
+    TRY(image_load(fd, "a snapshot's image", f->minor, &file, &machine, e));
+    replace(f, GIVE(machine), GIVE(file));
+    return RC_OK;
+}
+
+static enum rc restore_checked(struct fsm *f, struct bytes snapshot, struct err *e)
+{
+    if (snapshot.n < FSM_SNAPSHOT_HEADER ||
+        memcmp(snapshot.p, snapshot_magic, sizeof snapshot_magic) != 0)
+        return err_set(e, RC_CORRUPT, "a raft snapshot of another kind");
+    TRY(restore(f,
+                (struct bytes){ snapshot.p + FSM_SNAPSHOT_HEADER,
+                                snapshot.n - FSM_SNAPSHOT_HEADER },
+                e));
+    f->offset = le64(snapshot.p + 8);
+    return RC_OK;
+}
+
+static int fsm_restore(struct raft_fsm *ops, struct raft_buffer *buffer)
+{
+    struct fsm *f = ops->data;
+
+    if (restore_checked(f, (struct bytes){ buffer->base, buffer->len }, &f->failure) !=
+        RC_OK)
+        return told(f, RAFT_CORRUPT);
+    raft_free(buffer->base);
+    f->applied_bytes = 0;
+    if (f->hooks.restored != NULL)
+        f->hooks.restored(f->hooks.arg);
+    return 0;
+}
+
+void fsm_init(struct fsm *f, struct raft *raft, int minor, const char *dir,
+              struct machine *machine, struct bolt_file *file)
+{
+    *f = (struct fsm){
+        .ops = { .version = 1,
+                 .data = f,
+                 .apply = fsm_apply,
+                 .snapshot = fsm_snapshot,
+                 .restore = fsm_restore },
+        .raft = raft,
+        .machine = machine,
+        .file = file,
+        .offset = machine_index(machine),
+        .minor = minor,
+        .dir = dir,
+    };
+}
+
+void fsm_clear(struct fsm *f)
+{
+    replace(f, NULL, NULL);
+}

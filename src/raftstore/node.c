@@ -1,0 +1,486 @@
+#include "raftstore/node.h"
+
+#include <signal.h>
+#include <stdio.h>
+
+#include "codec/message.h"
+#include "crypto/tls_engine.h"
+#include "raftstore/node_priv.h"
+#include "util/log.h"
+#include "util/mem.h"
+
+enum { TICK_MS = 20, TRAILING = 1024, RETRY_CONNECT_MS = 100, GRACE_MS = 200 };
+
+/* ---- facts ---------------------------------------------------------------------------
+ */
+
+uint64_t node_leader(struct node *n)
+{
+    raft_id id = 0;
+    const char *address;
+
+    raft_leader(&n->raft, &id, &address);
+    return id;
+}
+
+bool node_is_leader(struct node *n)
+{
+    return raft_state(&n->raft) == RAFT_LEADER;
+}
+
+uint64_t node_term(const struct node *n)
+{
+    return n->raft.current_term;
+}
+
+uint64_t node_patience_ms(const struct node *n)
+{
+    return 5000 + 2 * n->o.election_ms;
+}
+
+const struct mvcc_member *node_member(const struct node *n, uint64_t id)
+{
+    size_t count;
+    const struct mvcc_member *all = machine_members(n->fsm.machine, &count);
+
+    for (size_t i = 0; i < count; i++)
+        if (all[i].id == id)
+            return &all[i];
+    return NULL;
+}
+
+bool node_is_learner(const struct node *n)
+{
+    const struct mvcc_member *m = node_member(n, n->me.member);
+
+    return m != NULL && m->learner;
+}
+
+static const char *url_of(void *arg, uint64_t id)
+{
+    const struct mvcc_member *m = node_member(arg, id);
+
+    return m == NULL || m->peer_urls.count == 0 ? NULL : m->peer_urls.items[0];
+}
+
+static bool is_removed(void *arg, uint64_t id)
+{
+    return machine_removed(((struct node *)arg)->fsm.machine, id);
+}
+
+/* ---- ending --------------------------------------------------------------------------
+ */
+
+static void on_raft_closed(struct raft *raft)
+{
+    struct node *n = raft->data;
+
+    disk_close(&n->disk);
+}
+
+static void on_server_closed(void *arg)
+{
+    struct node *n = arg;
+
+    n->server = NULL;
+    reads_end(n);
+    proposals_end(n);
+    raft_close(&n->raft, on_raft_closed);
+}
+
+void node_stop(struct node *n, const struct err *end)
+{
+    if (n->stopping)
+        return;
+    n->stopping = true;
+    n->end = *end;
+    if (end->code != RC_OK)
+        log_warn("this member ends: %s", end->why);
+    uv_close((uv_handle_t *)&n->tick, NULL);
+    uv_close((uv_handle_t *)&n->prepare, NULL);
+    uv_close((uv_handle_t *)&n->term, NULL);
+    uv_close((uv_handle_t *)&n->interrupt, NULL);
+    control_close(n->control);
+    reads_end(n);
+    proposals_end(n);
+    watch_end(n);
+    if (n->server != NULL)
+        grpcd_close(n->server, GRACE_MS, on_server_closed, n);
+    else
+        on_server_closed(n);
+}
+
+static void we_are_removed(void *arg)
+{
+    struct err e;
+
+    (void)!err_set(&e, RC_REFUSED,
+                   "the member has been permanently removed from the cluster");
+    node_stop(arg, &e);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    struct err none = { 0 };
+
+    (void)number;
+    node_stop(handle->data, &none);
+}
+
+static void on_write_failed(void *arg, const char *why)
+{
+    struct err e;
+
+    (void)!err_set(&e, RC_STORAGE, "%s", why);
+    node_stop(arg, &e);
+}
+
+/* ---- what the log brings
+ * --------------------------------------------------------------- */
+
+static bool on_wanted(void *arg, uint64_t id)
+{
+    return proposals_wanted(&((struct node *)arg)->proposals, id);
+}
+
+static void on_applied(void *arg, const struct payload *p, struct machine_outcome *o)
+{
+    struct node *n = arg;
+
+    if (p->kind == PAYLOAD_REQUEST)
+        lessor_applied(&n->lessor, p->body);
+    n->watches.behind = true;
+    proposals_applied(&n->proposals, p->id, o);
+    /* A large log is memory, too: libraft keeps it until the next snapshot. */
+    if (n->fsm.applied_bytes > kvstore_bytes(machine_kv(n->fsm.machine)) + (64 << 20))
+        raft_set_snapshot_threshold(&n->raft, 1);
+}
+
+static void on_restored(void *arg)
+{
+    struct node *n = arg;
+
+    n->based = true;
+    n->lessor.dirty = true;
+    n->watches.behind = true;
+}
+
+/* ---- what goes on by itself
+ * ------------------------------------------------------------ */
+
+static void on_lead_done(struct raft_barrier *req, int status)
+{
+    (void)status;
+    mem_free(req);
+}
+
+/* libraft begins a term without an entry of its own, and entries of earlier terms commit
+ * only together with one of the new. */
+static void begin_term(struct node *n)
+{
+    struct raft_barrier *req = mem_zero(sizeof *req);
+
+    lessor_lead(n);
+    if (req != NULL && raft_barrier(&n->raft, req, on_lead_done) != 0)
+        mem_free(req);
+}
+
+static void note_leader(struct node *n)
+{
+    uint64_t leader = node_leader(n);
+
+    if (leader != n->seen_leader) {
+        n->seen_leader = leader;
+        n->leader_since = uv_now(&n->loop);
+        log_info("the leader is %llx in term %llu", (unsigned long long)leader,
+                 (unsigned long long)node_term(n));
+    }
+    if (node_is_leader(n) && !n->was_leader)
+        begin_term(n);
+    n->was_leader = node_is_leader(n);
+}
+
+static void ignore(void *arg, int code, const char *message, struct machine_outcome *o)
+{
+    (void)arg;
+    (void)code;
+    (void)message;
+    (void)o;
+}
+
+static void propose_request(struct node *n, Raftreq__InternalRaftRequest *r)
+{
+    Raftreq__RequestHeader header;
+    AT_END(buf_clear) struct buf b = { 0 };
+    struct err e;
+
+    raftreq__request_header__init(&header);
+    header.id = propose_number(n);
+    r->header = &header;
+    if (codec_pack(r, &b, &e) == RC_OK)
+        propose(n, PAYLOAD_REQUEST, header.id, (struct bytes){ b.p, b.n }, ignore, NULL);
+}
+
+/* A member tells its name and client URLs when it has started. */
+static void publish(struct node *n)
+{
+    const struct mvcc_member *m = node_member(n, n->me.member);
+    uint64_t now = uv_now(&n->loop);
+    Raftreq__InternalRaftRequest r;
+    Memberpb__MemberAttrSet set;
+    Memberpb__Attributes attributes;
+    char *url = (char *)(uintptr_t)n->o.advertise_client;
+
+    raftreq__internal_raft_request__init(&r);
+    memberpb__member_attr_set__init(&set);
+    memberpb__attributes__init(&attributes);
+    if (m == NULL || node_leader(n) == 0 ||
+        (n->published_at != 0 && now - n->published_at < node_patience_ms(n)) ||
+        (m->name != NULL && strcmp(m->name, n->o.name) == 0 &&
+         m->client_urls.count == 1 && str_list_has(&m->client_urls, url)))
+        return;
+    n->published_at = now;
+    attributes.name = (char *)(uintptr_t)n->o.name;
+    attributes.client_urls = &url;
+    attributes.n_client_urls = 1;
+    set.member_id = n->me.member;
+    set.member_attributes = &attributes;
+    r.cluster_member_attr_set = &set;
+    propose_request(n, &r);
+}
+
+/* The leader says which version the cluster has, once. */
+static void set_version(struct node *n)
+{
+    char version[] = "3.0.0";
+    const char *now = machine_cluster_version(n->fsm.machine);
+    Raftreq__InternalRaftRequest r;
+    Memberpb__ClusterVersionSet set;
+
+    raftreq__internal_raft_request__init(&r);
+    memberpb__cluster_version_set__init(&set);
+    version[2] = (char)('0' + n->o.minor);
+    if (!node_is_leader(n) || (now != NULL && strcmp(now, version) >= 0) ||
+        (n->version_at != 0 && uv_now(&n->loop) - n->version_at < node_patience_ms(n)))
+        return;
+    n->version_at = uv_now(&n->loop);
+    set.ver = version;
+    r.cluster_version_set = &set;
+    propose_request(n, &r);
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+    struct node *n = timer->data;
+    struct err e;
+
+    if (raft_state(&n->raft) == RAFT_UNAVAILABLE) {
+        (void)!err_set(&e, RC_STORAGE, "raft cannot go on: %s", raft_errmsg(&n->raft));
+        node_stop(n, &e);
+        return;
+    }
+    if (machine_removed(n->fsm.machine, n->me.member)) {
+        we_are_removed(n);
+        return;
+    }
+    note_leader(n);
+    if (n->based && n->fsm.applied_bytes == 0)
+        raft_set_snapshot_threshold(&n->raft, (unsigned)n->o.snapshot_count);
+    publish(n);
+    set_version(n);
+    members_tick(n);
+    lessor_tick(n);
+    tokens_tick(n);
+    proposals_tick(n);
+    watch_tick(n);
+}
+
+static void on_prepare(uv_prepare_t *prepare)
+{
+    struct node *n = prepare->data;
+
+    reads_progress(n);
+    watch_flush(n);
+}
+
+/* ---- starting ------------------------------------------------------------------------
+ */
+
+static enum rc of_raft(struct node *n, int status, const char *what, struct err *e)
+{
+    if (status == 0)
+        return RC_OK;
+    if (n->fsm.failure.code != RC_OK)
+        return err_set(e, n->fsm.failure.code, "%s: %s", what, n->fsm.failure.why);
+    return err_set(e, RC_STORAGE, "%s: %s", what, raft_errmsg(&n->raft));
+}
+
+/* raft's first configuration: the machine's members. Alone, it is only us. */
+static enum rc configuration(const struct node *n, bool alone,
+                             struct raft_configuration *c, struct err *e)
+{
+    size_t count;
+    const struct mvcc_member *all = machine_members(n->fsm.machine, &count);
+    int status = 0;
+
+    for (size_t i = 0; i < count && status == 0; i++)
+        if (!alone && all[i].peer_urls.count > 0)
+            status = raft_configuration_add(c, all[i].id, all[i].peer_urls.items[0],
+                                            all[i].learner ? RAFT_STANDBY : RAFT_VOTER);
+    if (alone)
+        status = raft_configuration_add(c, n->me.member, n->o.advertise_peer, RAFT_VOTER);
+    if (status != 0)
+        return err_set(e, RC_USAGE, "raft does not take these members: %s",
+                       raft_strerror(status));
+    return RC_OK;
+}
+
+static enum rc configure(struct node *n, struct err *e)
+{
+    AT_END(raft_configuration_close) struct raft_configuration c;
+    bool alone = n->o.force_new_cluster;
+    int status = 0;
+
+    raft_configuration_init(&c);
+    if (n->me.joined && !alone)
+        return RC_OK;
+    TRY(configuration(n, alone, &c, e));
+    /* At a later start the log is not pristine any more, and libraft says so. */
+    status = raft_bootstrap(&n->raft, &c);
+    if (status == RAFT_CANTBOOTSTRAP)
+        status = alone ? raft_recover(&n->raft, &c) : 0;
+    n->forcing = alone;
+    return of_raft(n, status, "cannot prepare the log", e);
+}
+
+static enum rc raft_begin(struct node *n, struct err *e)
+{
+    int status;
+
+    raft_uv_set_snapshot_compression(&n->io, false);
+    raft_uv_set_connect_retry_delay(&n->io, RETRY_CONNECT_MS);
+    raft_set_election_timeout(&n->raft, (unsigned)n->o.election_ms);
+    raft_set_heartbeat_timeout(&n->raft, (unsigned)n->o.heartbeat_ms);
+    raft_set_pre_vote(&n->raft, true);
+    raft_set_snapshot_trailing(&n->raft, TRAILING);
+    /* The base must become a snapshot as soon as there is any entry: see members.c. */
+    raft_set_snapshot_threshold(&n->raft, 1);
+    TRY(configure(n, e));
+    status = raft_start(&n->raft);
+    n->started = true;
+    return of_raft(n, status, "cannot start raft", e);
+}
+
+static enum rc raft_make(struct node *n, struct err *e)
+{
+    const struct peers_options o = {
+        .loop = &n->loop,
+        .cluster = n->me.cluster,
+        .me = n->me.member,
+        .listen_url = n->o.listen_peer,
+        .url = n->o.advertise_peer,
+        .faults = &n->faults,
+        .hooks = { .arg = n,
+                   .url = url_of,
+                   .removed = is_removed,
+                   .request = requests_take,
+                   .we_are_removed = we_are_removed },
+    };
+    int status;
+
+    TRY(peers_new(&o, &n->peers, e));
+    status = raft_uv_init(&n->io, &n->loop, n->me.raft_dir, peers_transport(n->peers));
+    if (status != 0)
+        return err_set(e, RC_STORAGE, "cannot open '%s': %s", n->me.raft_dir,
+                       n->io.errmsg);
+    disk_init(&n->disk, &n->io, &n->loop, &n->faults);
+    n->disk.failed = on_write_failed;
+    n->disk.arg = n;
+    status = raft_init(&n->raft, &n->io, &n->fsm.ops, n->me.member, n->o.advertise_peer);
+    if (status != 0)
+        return err_set(e, RC_STORAGE, "cannot open '%s': %s", n->me.raft_dir,
+                       n->io.errmsg);
+    n->raft.data = n;
+    return RC_OK;
+}
+
+static enum rc base(struct node *n, struct err *e)
+{
+    struct bolt_file *file = NULL;
+    OWNED(machine) machine = NULL;
+
+    TRY(identity_base(&n->o, &n->me, &file, &machine, e));
+    fsm_init(&n->fsm, &n->raft, n->o.minor, n->me.lab_dir, GIVE(machine), file);
+    n->fsm.hooks = (struct fsm_hooks){
+        .arg = n,
+        .wanted = on_wanted,
+        .applied = on_applied,
+        .restored = on_restored,
+    };
+    return RC_OK;
+}
+
+static void start_handles(struct node *n)
+{
+    n->tick.data = n->prepare.data = n->term.data = n->interrupt.data = n;
+    uv_timer_init(&n->loop, &n->tick);
+    uv_prepare_init(&n->loop, &n->prepare);
+    uv_signal_init(&n->loop, &n->term);
+    uv_signal_init(&n->loop, &n->interrupt);
+    uv_timer_start(&n->tick, on_tick, TICK_MS, TICK_MS);
+    uv_prepare_start(&n->prepare, on_prepare);
+    uv_signal_start(&n->term, on_signal, SIGTERM);
+    uv_signal_start(&n->interrupt, on_signal, SIGINT);
+}
+
+enum rc node_open(const struct node_options *o, struct node **out, struct err *e)
+{
+    OWNED(node) n = NULL;
+
+    signal(SIGPIPE, SIG_IGN);
+    TRY(mem_new(&n, sizeof *n, "a member", e));
+    n->o = *o;
+    TRY(identity_establish(o, &n->me, e));
+    if (uv_loop_init(&n->loop) != 0)
+        return err_set(e, RC_NOMEM, "no memory for the loop");
+    n->loop.data = n;
+    TRY(base(n, e));
+    proposals_start(n);
+    TRY(raft_make(n, e));
+    TRY(raft_begin(n, e));
+    start_handles(n);
+    TRY(control_open(n, &n->control, e));
+    TRY(serve_start(n, e));
+    *out = GIVE(n);
+    return RC_OK;
+}
+
+enum rc node_run(struct node *n, struct err *e)
+{
+    uv_run(&n->loop, UV_RUN_DEFAULT);
+    if (n->end.code != RC_OK) {
+        *e = n->end;
+        return n->end.code;
+    }
+    return RC_OK;
+}
+
+void node_free(struct node *n)
+{
+    if (n == NULL)
+        return;
+    if (n->started) {
+        struct err none = { 0 };
+
+        node_stop(n, &none);
+        uv_run(&n->loop, UV_RUN_DEFAULT);
+        raft_uv_close(&n->io);
+    }
+    uv_loop_close(&n->loop);
+    peers_free(n->peers);
+    fsm_clear(&n->fsm);
+    lessor_clear(&n->lessor);
+    tokens_clear(&n->tokens);
+    tls_server_free(n->tls);
+    mem_free(n);
+}

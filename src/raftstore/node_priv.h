@@ -1,0 +1,85 @@
+/* The inside of a member, for the files of this folder. */
+#ifndef RAFTSTORE_NODE_PRIV_H
+#define RAFTSTORE_NODE_PRIV_H
+
+#include <raft.h>
+#include <raft/uv.h>
+
+#include "grpcd/grpcd.h"
+#include "raftstore/disk.h"
+#include "raftstore/faults.h"
+#include "raftstore/fsm.h"
+#include "raftstore/identity.h"
+#include "raftstore/lessor.h"
+#include "raftstore/node.h"
+#include "raftstore/peers.h"
+#include "raftstore/propose.h"
+#include "raftstore/reads.h"
+#include "raftstore/tokens.h"
+#include "raftstore/watch.h"
+
+struct control;
+struct tls_server;
+
+struct node {
+    struct node_options o;
+    struct identity me;
+    uv_loop_t loop;
+    struct raft raft;
+    struct raft_io io;
+    struct disk disk; /* around io: faults, and what it tells */
+    struct peers *peers;
+    struct fsm fsm;
+    struct faults faults;
+
+    struct proposals proposals;
+    struct reads reads;
+    struct lessor lessor;
+    struct tokens tokens;
+    struct watch_hub watches;
+    struct control *control;
+    struct tls_server *tls;
+    struct grpcd *server;
+
+    uv_timer_t tick;
+    uv_prepare_t prepare;
+    uv_signal_t term, interrupt;
+
+    bool started, was_leader, stopping;
+    uint64_t seen_leader, leader_since; /* id; loop time at which it was first seen */
+    uint64_t published_at, version_at;  /* loop time of the last attempt */
+    bool changing;                      /* a raft configuration change runs */
+    struct raft_change change;
+    bool forcing;       /* --force-new-cluster: the others are still to be removed */
+    uint64_t allocated; /* bytes of the database, before it is defragmented */
+    bool based;         /* libraft has a snapshot, so others may join */
+    struct err end;
+};
+
+/* node.c */
+uint64_t node_leader(struct node *n); /* 0: none is known */
+bool node_is_leader(struct node *n);
+uint64_t node_term(const struct node *n);
+/* What a request may wait: as etcd, 5 s and two election timeouts. */
+uint64_t node_patience_ms(const struct node *n);
+const struct mvcc_member *node_member(const struct node *n, uint64_t id);
+bool node_is_learner(const struct node *n);
+/* Ends node_run soon, with this failure; `end` RC_OK: because we were asked to. */
+void node_stop(struct node *n, const struct err *end);
+
+/* members.c: raft's configuration follows the machine's members. */
+void members_tick(struct node *n);
+bool members_in_sync(struct node *n, uint64_t id);
+
+/* requests.c: the calls of other members. */
+void requests_take(void *arg, uint64_t from, uint8_t what, struct bytes body,
+                   struct peer_request *r);
+
+/* serve.c */
+enum rc serve_start(struct node *n, struct err *e);
+
+/* control.c */
+enum rc control_open(struct node *n, struct control **out, struct err *e);
+void control_close(struct control *c); /* its handles close with the loop */
+
+#endif
