@@ -34,14 +34,19 @@ struct grpcd_call *call_new(struct conn *c, int32_t id)
     return call;
 }
 
+static void leave_conn(struct grpcd_call *call)
+{
+    *call->link = call->next;
+    if (call->next != NULL)
+        call->next->link = call->link;
+    call->conn->call_count--;
+    call->conn = NULL;
+}
+
 void call_free(struct grpcd_call *call)
 {
-    if (call->link != NULL) {
-        *call->link = call->next;
-        if (call->next != NULL)
-            call->next->link = call->link;
-        call->conn->call_count--;
-    }
+    if (call->conn != NULL)
+        leave_conn(call);
     buf_clear(&call->head);
     buf_clear(&call->in);
     buf_clear(&call->out);
@@ -197,12 +202,14 @@ static void start(struct grpcd_call *call, struct bytes request)
  * may be because the call was refused for it. */
 static bool next_message(struct grpcd_call *call, struct bytes *message)
 {
-    const uint8_t *p = call->in.p + call->in_at;
     size_t n = call->in.n - call->in_at, max = call->service->o.message_max;
     char text[96];
 
     if (n < FRAME_HEADER_SIZE)
         return false;
+
+    const uint8_t *p = call->in.p + call->in_at;
+
     if (p[0] != 0) {
         snprintf(text, sizeof text,
                  p[0] == 1 ? "grpc: compressed flag set with identity or empty encoding"
@@ -319,12 +326,7 @@ void call_expire(struct grpcd_call *call)
 
 void call_orphan(struct grpcd_call *call)
 {
-    *call->link = call->next;
-    if (call->next != NULL)
-        call->next->link = call->link;
-    call->conn->call_count--;
-    call->link = NULL;
-    call->conn = NULL;
+    leave_conn(call);
     call->open = false;
     call->gone = true;
     if (!call->started || call->finished) {
@@ -410,7 +412,7 @@ void grpcd_resume_reads(struct grpcd_call *call)
 }
 
 /* One call fewer runs; the server may wait for just that. */
-static void leave(struct service *service)
+static void over(struct service *service)
 {
     if (--service->calls == 0 && service->changed != NULL)
         service->changed(service->arg);
@@ -433,7 +435,7 @@ void grpcd_finish(struct grpcd_call *call, enum grpcd_code code, const char *tex
         }
         call_note(call);
     }
-    leave(service);
+    over(service);
 }
 
 void grpcd_reply(struct grpcd_call *call, struct bytes message)

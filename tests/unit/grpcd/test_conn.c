@@ -352,6 +352,22 @@ CASE(grpcd_conn, a_client_that_never_reads_is_refused_in_the_end)
     done(r);
 }
 
+CASE(grpcd_conn, a_flood_of_pings_that_reads_no_answers_is_cut_off)
+{
+    static const uint8_t ping[] = "\0\0\10\6\0\0\0\0\0flooding";
+    struct rig *r = opened();
+    unsigned sent = 0;
+
+    rig_run(r);
+    while (sent < 100000 && !conn_dead(r->conn)) {
+        conn_feed(r->conn, (struct bytes){ ping, 17 }, 0);
+        sent++;
+    }
+    cr_assert(conn_dead(r->conn), "%u pings wait for their answers", sent);
+    cr_assert_leq(sent, 10001);
+    done(r);
+}
+
 CASE(grpcd_conn, too_many_header_bytes_reset_the_stream)
 {
     struct rig *r = opened();
