@@ -13,6 +13,7 @@ const struct command *const cli_commands[] = {
     &cmd_snapshot_members,
     &cmd_snapshot_check_secrets,
     &cmd_snapshot_from_data_dir,
+    &cmd_snapshot_salvage,
     &cmd_restore,
     &cmd_defrag,
     &cmd_compact,

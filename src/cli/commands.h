@@ -8,7 +8,7 @@ extern const struct command cmd_snapshot_save, cmd_snapshot_status, cmd_snapshot
     cmd_snapshot_hashkv, cmd_snapshot_ls, cmd_snapshot_get, cmd_snapshot_diff,
     cmd_snapshot_leases, cmd_snapshot_members, cmd_snapshot_check_secrets, cmd_restore,
     cmd_defrag, cmd_compact, cmd_keygen;
-extern const struct command cmd_snapshot_from_data_dir;
+extern const struct command cmd_snapshot_from_data_dir, cmd_snapshot_salvage;
 extern const struct command cmd_status;
 extern const struct command cmd_hash, cmd_alarm_list, cmd_alarm_disarm;
 extern const struct command cmd_help, cmd_version, cmd_completion, cmd_manual;

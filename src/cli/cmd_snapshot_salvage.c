@@ -1,0 +1,364 @@
+/* snapshot salvage: a new database out of a damaged one, and what it lacks. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "cli/commands.h"
+#include "cli/facts.h"
+#include "cli/rows.h"
+#include "salvage/salvage.h"
+
+struct salvage_args {
+    const char *source, *output;
+    bool doubtful;
+};
+
+/* clang-format off */
+static const struct operand salvage_operands[] = {
+    OPERAND("SOURCE", salvage_args, source, .required = true,
+            .help = "a damaged database file, a plain snapshot, or a data directory"),
+    OPERAND_DONE,
+};
+
+static const struct opt salvage_opts[] = {
+    OPT(STR, "output", salvage_args, output, .letter = 'o', .arg = "FILE", .required = true,
+        .help = "the new database, with a snapshot's SHA-256 at its end"),
+    OPT(FLAG, "include-doubtful", salvage_args, doubtful,
+        .help = "also take records of which nobody can say whether they are old"),
+    OPT_DONE,
+};
+/* clang-format on */
+
+static const char *const roots[] = {
+    [SALVAGE_ROOT_IN_FORCE] = "in force",
+    [SALVAGE_ROOT_BEFORE] = "the commit before",
+    [SALVAGE_ROOT_FOUND] = "some earlier commit",
+    [SALVAGE_ROOT_NONE] = "none",
+};
+
+/* ---- what was lost ----------------------------------------------------------------- */
+
+static const char *const span_states[] = {
+    [SALVAGE_SOUND] = "sound",
+    [SALVAGE_LEAF_LOST] = "leaf",
+    [SALVAGE_BRANCH_LOST] = "branch",
+};
+
+/* Revisions as MAIN/SUB; the end that is open is shown as nothing. */
+static void bound(struct result *list, const char *label, const char *key,
+                  enum mvcc_bucket b, struct bytes at)
+{
+    struct mvcc_rev rev;
+    struct err ignored;
+    char text[48];
+
+    if (at.n == 0) {
+        result_str(list, label, key, NULL);
+    } else if (b == MVCC_KEY && mvcc_rev_read(at, &rev, &ignored) == RC_OK) {
+        snprintf(text, sizeof text, "%" PRId64 "/%" PRId64, rev.main, rev.sub);
+        result_str(list, label, key, text);
+    } else {
+        result_bytes(list, label, key, at);
+    }
+}
+
+static void span_row(struct result *list, enum mvcc_bucket b,
+                     const struct salvage_span *span)
+{
+    result_next(list);
+    result_str(list, "Bucket", "bucket", mvcc_bucket_name(b));
+    if (span->page == FINDING_NO_PAGE)
+        result_str(list, "Page", "page", NULL);
+    else
+        result_u64(list, "Page", "page", span->page);
+    result_str(list, "Lost", "lost", span_states[span->state]);
+    bound(list, "From", "from", b, span->from);
+    bound(list, "Up to", "to", b, span->to);
+}
+
+static struct result *lost_pages(const struct salvage_result *s)
+{
+    struct result *list = result_new_list();
+
+    for (int b = 0; b < MVCC_BUCKETS; b++) {
+        const struct salvage_tree *t = &s->buckets[b].tree;
+
+        for (size_t i = 0; i < t->count; i++)
+            if (t->spans[i].state != SALVAGE_SOUND)
+                span_row(list, (enum mvcc_bucket)b, &t->spans[i]);
+    }
+    return list;
+}
+
+static struct result *lost_revisions(const struct salvage_result *s)
+{
+    struct result *list = result_new_list();
+
+    for (size_t i = 0; i < s->history.gap_count; i++) {
+        const struct salvage_gap *g = &s->history.gaps[i];
+
+        result_next(list);
+        result_i64(list, "From", "first", g->main);
+        result_i64(list, "To", "last", g->last_main);
+        if (g->sub < 0) {
+            result_str(list, "Changes", "first_change", NULL);
+            result_str(list, NULL, "last_change", NULL);
+            continue;
+        }
+        result_i64(list, "Changes", "first_change", g->sub);
+        result_i64(list, "to", "last_change", g->last_sub);
+    }
+    return list;
+}
+
+static struct result *lost_versions(const struct salvage_result *s)
+{
+    struct result *list = result_new_list();
+
+    for (size_t i = 0; i < s->history.version_count; i++) {
+        const struct salvage_version *v = &s->history.versions[i];
+
+        result_next(list);
+        result_i64(list, "After", "after_revision", v->after);
+        result_i64(list, "Before", "before_revision", v->before);
+        result_i64(list, "Version", "first_version", v->first);
+        if (v->last < v->first)
+            result_str(list, "to", "last_version", NULL);
+        else
+            result_i64(list, "to", "last_version", v->last);
+        result_bytes(list, "Key", "key", v->key);
+    }
+    return list;
+}
+
+static void pair_key(struct result *list, enum mvcc_bucket b,
+                     const struct salvage_pair *x)
+{
+    struct err ignored;
+    struct mvcc_rev rev;
+    struct mvcc_kv kv;
+
+    if (b != MVCC_KEY || mvcc_rev_read(x->key, &rev, &ignored) != RC_OK ||
+        mvcc_kv_read(x->value, &kv, &ignored) != RC_OK) {
+        result_str(list, "Revision", "revision", NULL);
+        result_str(list, "Deleted", "deleted", NULL);
+        result_bytes(list, "Key", "key", x->key);
+        return;
+    }
+    result_i64(list, "Revision", "revision", rev.main);
+    result_bool(list, "Deleted", "deleted", rev.tombstone);
+    result_bytes(list, "Key", "key", kv.key);
+}
+
+static void pair_rows(struct result *list, enum mvcc_bucket b,
+                      const struct salvage_pairs *p)
+{
+    for (size_t i = 0; i < p->count; i++) {
+        result_next(list);
+        result_str(list, "Bucket", "bucket", mvcc_bucket_name(b));
+        result_u64(list, "Page", "page", p->items[i].page);
+        pair_key(list, b, &p->items[i]);
+    }
+}
+
+static struct result *damaged(const struct salvage_result *s)
+{
+    struct result *list = result_new_list();
+
+    for (int b = 0; b < MVCC_BUCKETS; b++)
+        pair_rows(list, (enum mvcc_bucket)b, &s->buckets[b].damaged);
+    return list;
+}
+
+static struct result *doubtful(const struct salvage_result *s)
+{
+    struct result *list = result_new_list();
+
+    for (int b = 0; b < MVCC_BUCKETS; b++)
+        pair_rows(list, (enum mvcc_bucket)b, &s->buckets[b].doubtful);
+    return list;
+}
+
+/* ---- what cannot be known ---------------------------------------------------------- */
+
+static uint64_t unproved(const struct salvage_result *s)
+{
+    uint64_t n = 0;
+
+    for (int b = 0; b < MVCC_BUCKETS; b++)
+        n += s->buckets[b].unproved;
+    return n;
+}
+
+static bool leaf_lost_below(const struct salvage_result *s)
+{
+    const struct salvage_tree *t = &s->buckets[MVCC_KEY].tree;
+
+    for (size_t i = 0; i < t->count; i++)
+        if (t->spans[i].state == SALVAGE_LEAF_LOST)
+            return true;
+    return false;
+}
+
+static void unknown(struct result *list, const char *what)
+{
+    result_next(list);
+    result_str(list, "Unknown", "what", what);
+}
+
+/* Each sentence is one thing that the lists cannot hold. */
+static struct result *unknowns(const struct salvage_result *s)
+{
+    struct result *to = result_new_list();
+
+    if (s->newest_unknown)
+        unknown(to, "whether there were revisions after the newest one saved: the "
+                    "end of bucket key is lost");
+    if (s->history.gap_count > 0)
+        unknown(to, "which keys the lost revisions changed, but for those listed: "
+                    "any key may have an older value than it had, or be back "
+                    "although it was deleted");
+    if (leaf_lost_below(s))
+        unknown(to, "which keys last changed before the compaction were on the lost "
+                    "pages, but for those listed as doubtful");
+    if (!s->marks_known)
+        unknown(to, "up to which revision the history was compacted: the revisions "
+                    "listed as lost may just have been compacted");
+    if (unproved(s) > 0)
+        unknown(to, "whether all pairs found on pages that nothing points to were "
+                    "still in use; see unproved_pairs");
+    if (s->root == SALVAGE_ROOT_FOUND)
+        unknown(to, "what members, users, roles, leases and alarms were at the end: "
+                    "those saved are of an earlier commit");
+    if (s->root == SALVAGE_ROOT_NONE)
+        unknown(to, "what the small buckets held, such as members and settings of "
+                    "authentication: they went with the root page");
+    return to;
+}
+
+/* ---- all of it --------------------------------------------------------------------- */
+
+static uint64_t lost_mains(const struct salvage_result *s)
+{
+    uint64_t n = 0;
+
+    for (size_t i = 0; i < s->history.gap_count; i++)
+        if (s->history.gaps[i].sub < 0)
+            n += (uint64_t)(s->history.gaps[i].last_main - s->history.gaps[i].main + 1);
+    return n;
+}
+
+static void show_saved(struct result *r, const struct cli *c,
+                       const struct salvage_result *s)
+{
+    result_bool(r, "Whole", "whole", s->whole);
+    result_str(r, "Root", "root", roots[s->root]);
+    result_u64(r, "Metas damaged", "metas_damaged", s->metas_bad);
+    result_bool(r, "Truncated", "truncated", s->truncated);
+    result_u64(r, "Records", "records", s->buckets[MVCC_KEY].pairs.count);
+    result_u64(r, "Revisions lost", "revisions_lost", lost_mains(s));
+    result_u64(r, "Records cut", "records_cut", s->history.cut);
+    result_u64(r, "Unproved pairs", "unproved_pairs", unproved(s));
+    if (c->dry_run)
+        return;
+    result_size(r, "Size", "size", s->size);
+    result_i64(r, "Revision", "revision", s->facts.revision);
+    result_i64(r, "Compact revision", "compact_revision", s->facts.compact_revision);
+    result_i64(r, "Compacts at", "scheduled_revision", s->facts.scheduled_revision);
+    result_u64(r, "Keys", "keys", s->facts.live_keys);
+    show_hashkv(r, &s->facts);
+}
+
+static struct result *describe(const struct cli *c, const struct salvage_args *a,
+                               const struct salvage_result *s)
+{
+    struct result *r = result_new();
+
+    result_str(r, "Source", "source", a->source);
+    result_str(r, "Output", "output", a->output);
+    show_saved(r, c, s);
+    result_nest(r, "Lost pages", "lost_pages", lost_pages(s));
+    result_nest(r, "Lost revisions", "lost_revisions", lost_revisions(s));
+    result_nest(r, "Lost versions", "lost_versions", lost_versions(s));
+    result_nest(r, "Unreadable", "unreadable", damaged(s));
+    result_nest(r, "Doubtful", "doubtful", doubtful(s));
+    result_nest(r, "Cannot be known", "unknown", unknowns(s));
+    show_findings(r, &s->findings);
+    result_bool(r, "Dry run", "dry_run", c->dry_run);
+    return r;
+}
+
+static enum rc verdict(const struct cli *c, const struct salvage_args *a,
+                       const struct salvage_result *s, struct err *e)
+{
+    struct err first;
+
+    if (findings_verdict(&s->findings, &first) != RC_OK)
+        return err_set(
+            e, RC_DEGRADED,
+            "'%s' was written, but is not clean: %s" HINT
+            "the findings say what is left wrong; a restore refuses what etcd could "
+            "not read",
+            a->output, first.why);
+    if (s->whole)
+        return RC_OK;
+    return err_set(e, RC_DEGRADED,
+                   "'%s' %s not all that '%s' held" HINT
+                   "the lists say what is missing and what cannot be known; compare with "
+                   "another member or an older snapshot before you restore it, and "
+                   "restore with --bump-revision where clients watch",
+                   a->output, c->dry_run ? "would hold" : "holds", a->source);
+}
+
+static enum rc salvage(struct cli *c, const void *args, struct err *e)
+{
+    AT_END(salvage_result_clear) struct salvage_result s = { 0 };
+    const struct salvage_args *a = args;
+    const struct salvage_request q = { .source = a->source,
+                                       .output = a->output,
+                                       .look_only = c->dry_run,
+                                       .take_doubtful = a->doubtful };
+
+    TRY(salvage_run(&q, &s, e));
+
+    OWNED(result) r = describe(c, a, &s);
+
+    TRY(cli_show(c, r, e));
+    return verdict(c, a, &s, e);
+}
+
+const struct command cmd_snapshot_salvage = {
+    .name = "snapshot salvage",
+    .summary = "save what a damaged database still holds",
+    .description =
+        "Reads a database that etcd and a restore refuse: pages destroyed, metas gone, "
+        "the "
+        "end cut off. Trees are followed as far as they reach, then all pages are "
+        "searched "
+        "for leaves that nothing points to any more. What comes out is a new, clean "
+        "database that `holdfast restore` takes like any snapshot, and a list of what is "
+        "missing: revisions, versions of keys, pages, and what nobody can know. SOURCE "
+        "is "
+        "never changed.\n\n"
+        "Free pages still hold what was deleted or compacted. Nothing of that is brought "
+        "back: where it cannot be told whether a record was still in use, it is listed "
+        "as "
+        "doubtful and left out, unless --include-doubtful is given.\n\n"
+        "Where revisions are missing, the new database has a compaction scheduled at the "
+        "last of them: etcd keeps the newest value of every key and answers requests for "
+        "older revisions as compacted, instead of from a history with holes.\n\n"
+        "Exit status 0 says that nothing was lost, 8 that something was. The log of a "
+        "data "
+        "directory is not applied. Damage inside a value leaves no trace in the file and "
+        "cannot be seen.",
+    .examples = "# what could be saved?\n"
+                "holdfast snapshot salvage broken.db -o saved.db --dry-run\n"
+                "# save it, and keep the list\n"
+                "holdfast snapshot salvage broken.db -o saved.db --json > lost.json\n"
+                "# a member that does not start, and whose peers are gone\n"
+                "holdfast snapshot salvage /var/lib/etcd -o saved.db\n",
+    .operands = salvage_operands,
+    .opts = salvage_opts,
+    .uses = CLI_OUTPUT | CLI_PROGRESS | CLI_DRY_RUN,
+    .args_size = sizeof(struct salvage_args),
+    .run = salvage,
+};
