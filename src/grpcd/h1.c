@@ -76,9 +76,8 @@ static enum h1_state parse_headers(struct bytes in, struct h1_request *out, bool
         else if (header_is(line, "connection", &value))
             out->close =
                 out->close ? !word_is(value, "keep-alive") : word_is(value, "close");
-        else if (header_is(line, "transfer-encoding", &value))
-            return bad(out, 400);
-        else if (header_is(line, "content-length", &value) && !word_is(value, "0"))
+        else if (header_is(line, "transfer-encoding", &value) ||
+                 (header_is(line, "content-length", &value) && !word_is(value, "0")))
             return bad(out, 400);
     }
     return H1_GET;

@@ -45,18 +45,23 @@ static void look_whether_closed(struct grpcd *g);
 
 /* ---- waking ------------------------------------------------------------------------ */
 
+/* Who is woken meanwhile has its turn in the next round, so that one busy client cannot
+ * keep the loop to itself. */
 static void on_soon(uv_idle_t *soon)
 {
     struct grpcd *g = soon->data;
+    struct client *round = g->woken;
 
-    while (g->woken != NULL) {
-        struct client *k = g->woken;
+    g->woken = NULL;
+    while (round != NULL) {
+        struct client *k = round;
 
-        g->woken = k->next_woken;
+        round = k->next_woken;
         k->woken = false;
         flush(k);
     }
-    uv_idle_stop(soon);
+    if (g->woken == NULL)
+        uv_idle_stop(soon);
 }
 
 /* An idle handle rather than a prepare handle: whoever wakes us in whichever phase of the
@@ -87,11 +92,13 @@ static void unlink_client(struct client *k)
 {
     struct grpcd *g = k->server;
 
-    for (struct client **at = &g->woken; k->woken; at = &(*at)->next_woken)
-        if (*at == k) {
-            *at = k->next_woken;
-            k->woken = false;
-        }
+    if (k->woken) {
+        struct client **at = &g->woken;
+
+        while (*at != k)
+            at = &(*at)->next_woken;
+        *at = k->next_woken;
+    }
     *k->link = k->next;
     if (k->next != NULL)
         k->next->link = k->link;
