@@ -163,6 +163,16 @@ static void set_tls(struct setting *s, const struct http *h)
     }
 }
 
+/* Nothing is told to a server that nobody vouches for. */
+static void set_handshake_only(struct setting *s)
+{
+    SET(s, CURLOPT_SSL_VERIFYPEER, 0L);
+    SET(s, CURLOPT_SSL_VERIFYHOST, 0L);
+    SET(s, CURLOPT_CERTINFO, 1L);
+    SET(s, CURLOPT_CONNECT_ONLY, 1L);
+    SET(s, CURLOPT_FRESH_CONNECT, 1L);
+}
+
 static void set_protocol(struct setting *s)
 {
     const struct transfer *t = s->transfer;
@@ -208,6 +218,8 @@ enum rc transfer_configure(struct transfer *t, struct err *e)
     SET(&s, CURLOPT_WRITEFUNCTION, on_body);
     SET(&s, CURLOPT_WRITEDATA, t);
     SET(&s, CURLOPT_ERRORBUFFER, t->curl_says);
+    if (t->only_certificate)
+        set_handshake_only(&s);
     if (s.setup == CURLE_OUT_OF_MEMORY)
         return err_set(e, RC_NOMEM, "no memory for a request");
     if (s.setup != CURLE_OK)

@@ -159,6 +159,20 @@ static void transfer_clear(struct transfer *t)
     curl_slist_free_all(t->connect_to);
 }
 
+/* The first of the chain is the server's own. */
+static enum rc take_certificate(struct transfer *t, struct err *e)
+{
+    struct curl_certinfo *chain = NULL;
+
+    if (curl_easy_getinfo(t->easy, CURLINFO_CERTINFO, &chain) != CURLE_OK ||
+        chain == NULL || chain->num_of_certs < 1)
+        return err_set(e, RC_NET, "the server showed no certificate");
+    for (struct curl_slist *l = chain->certinfo[0]; l != NULL; l = l->next)
+        if (strncmp(l->data, "Cert:", 5) == 0)
+            return buf_add(t->certificate, l->data + 5, strlen(l->data + 5), e);
+    return err_set(e, RC_NET, "libcurl does not tell the server's certificate");
+}
+
 static enum rc run(struct transfer *t, struct err *e)
 {
     CURLcode code;
@@ -172,6 +186,9 @@ static enum rc run(struct transfer *t, struct err *e)
         return err_set(e, RC_NOMEM, "no memory for a request");
     code = drive(t);
     enum rc rc = code == CURLE_OK ? RC_OK : transfer_failure(t, code, e);
+
+    if (rc == RC_OK && t->only_certificate)
+        rc = take_certificate(t, e);
 
     /* Resets the stream when it is still open. */
     curl_multi_remove_handle(t->http->multi, t->easy);
@@ -208,4 +225,21 @@ enum rc http_get(struct http *h, const char *url, uint64_t timeout_ms, struct bu
         return err_wrap(e, "cannot get %s", url);
     *status = told.status;
     return RC_OK;
+}
+
+enum rc http_certificate(struct http *h, const char *url, struct buf *out, struct err *e)
+{
+    struct http_request q = { .url = url, .total_ms = h->dial_timeout_ms };
+    struct transfer t = { .http = h,
+                          .q = &q,
+                          .told.end = HTTP_DONE,
+                          .only_certificate = true,
+                          .certificate = out };
+    enum rc rc;
+
+    if (strncmp(url, "https://", 8) != 0)
+        return err_set(e, RC_USAGE, "%s has no certificate", url);
+    rc = run(&t, e);
+    transfer_clear(&t);
+    return rc;
 }

@@ -82,4 +82,8 @@ enum rc http_perform(struct http *h, const struct http_request *q,
 enum rc http_get(struct http *h, const char *url, uint64_t timeout_ms, struct buf *out,
                  int *status, struct err *e);
 
+/* The certificate that the server at an https URL shows, as PEM, whether or not anybody
+ * vouches for it: for its dates, not for trust. Nothing is sent but the handshake. */
+enum rc http_certificate(struct http *h, const char *url, struct buf *out, struct err *e);
+
 #endif

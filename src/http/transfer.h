@@ -24,7 +24,9 @@ struct transfer {
     size_t header_bytes;
     uint64_t started_ms, moved_ms; /* moved: when progress was last seen */
     uint64_t progress;
-    bool stuck; /* a limit of ours ended it, not libcurl */
+    bool stuck;            /* a limit of ours ended it, not libcurl */
+    bool only_certificate; /* a handshake that trusts anybody, and then no request */
+    struct buf *certificate;
 
     enum rc rc; /* the first failure of our own: callback, limit, stop */
     struct err err;

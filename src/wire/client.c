@@ -270,3 +270,11 @@ enum rc wire_http_page(struct wire_client *c, size_t endpoint, const char *path,
     told->status = answer.status;
     return RC_OK;
 }
+
+enum rc wire_certificate(struct wire_client *c, size_t endpoint, struct buf *out,
+                         struct err *e)
+{
+    const char *url = c->endpoints[endpoint].url;
+
+    return starts_with(url, "https://") ? http_certificate(c->http, url, out, e) : RC_OK;
+}

@@ -127,4 +127,9 @@ struct wire_page {
 enum rc wire_http_page(struct wire_client *c, size_t endpoint, const char *path,
                        struct buf *out, struct wire_page *told, struct err *e);
 
+/* The certificate that an endpoint shows, as PEM, trusted or not; nothing for one that is
+ * reached without TLS. */
+enum rc wire_certificate(struct wire_client *c, size_t endpoint, struct buf *out,
+                         struct err *e);
+
 #endif
