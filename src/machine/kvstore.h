@@ -6,7 +6,10 @@
  * loaded file stay where they are (borrowed: the mapping must outlive the store), those
  * of later writes are owned, so that a large database costs its index and not its bytes.
  *
- * Not thread-safe. Memory: 32 bytes a record and about 120 and the key a distinct key. */
+ * Not thread-safe. Memory: 32 bytes a record, about 8 more for each but the first of its
+ * key, and about 80 and the key a distinct key (measured: 152 MB for a million records of
+ * a million keys of 42 bytes, 52 MB when they are of 100,000 keys; a third more while
+ * loading). Owned records cost their bytes and malloc's 8 to 24. */
 #ifndef MACHINE_KVSTORE_H
 #define MACHINE_KVSTORE_H
 
@@ -38,7 +41,8 @@ OWN_DEFINE(kvstore)
 /* Before anything else: the pairs of bucket `key` in order, then the end with the marks
  * of bucket meta (MVCC_NEVER_COMPACTED when absent). With scheduled beyond finished the
  * compaction is completed, as a booting server does. RC_CORRUPT for a pair that cannot
- * be read. `value` stays borrowed. */
+ * be read, is out of order, or lies beyond what etcd can reach (main above 2^62, sub
+ * above 2^32); it then changed nothing. `value` stays borrowed. */
 enum rc kvstore_load(struct kvstore *s, struct bytes key, struct bytes value,
                      struct err *e);
 enum rc kvstore_load_end(struct kvstore *s, int64_t finished, int64_t scheduled,
@@ -59,7 +63,8 @@ uint64_t kvstore_bytes(const struct kvstore *s); /* keys and values of all recor
                                                     bucket `key` needs, without pages */
 uint64_t kvstore_records(const struct kvstore *s);
 
-/* HashKV at `revision` (0: newest), mvcc/history.h. RC_NOTFOUND: compacted or future. */
+/* HashKV at `revision` (0: newest), as mvcc/history.h. Between writes. RC_NOTFOUND:
+ * compacted or future. One bit of memory a record up to the compaction. */
 enum rc kvstore_hashkv(const struct kvstore *s, int64_t revision, struct mvcc_hashkv *out,
                        struct err *e);
 
@@ -79,9 +84,9 @@ struct kvstore_record {
     struct bytes stored; /* the KeyValue message: field `kvs` of a RangeResponse as is */
 };
 
-/* The records visible at `revision` (0: newest, inside a write its own changes included)
- * in key order. The visitor sets *stop to end it. RC_NOTFOUND with `why` told by
- * kvstore_compacted(): at or below... revision < compacted, or beyond the newest. */
+/* The records visible at `revision` (0 or less: newest, inside a write its own changes
+ * included) in key order. The visitor sets *stop to end it. RC_NOTFOUND with `why` told
+ * by kvstore_compacted(): at or below... revision < compacted, or beyond the newest. */
 enum rc kvstore_range(const struct kvstore *s, struct kvstore_span span, int64_t revision,
                       enum rc (*visit)(void *arg, struct bytes key,
                                        const struct kvstore_record *r, bool *stop,
