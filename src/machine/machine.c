@@ -16,12 +16,15 @@ enum rc machine_new(const struct machine_options *options, struct machine **out,
     struct kvstore_options kv = kv_options;
     OWNED(machine) m = NULL;
 
+    if (options->minor < 4 || options->minor > 7)
+        return err_set(e, RC_USAGE, "etcd 3.%d is not known", options->minor);
     TRY(mem_new(&m, sizeof *m, "a state machine", e));
     m->options = *options;
     m->buckets[MVCC_LEASE].drop = lease_free;
     m->buckets[MVCC_AUTH_USERS].drop = user_free;
     m->buckets[MVCC_AUTH_ROLES].drop = role_free;
     kv.lease_arg = m;
+    kv.drop_tombstone_at_compaction = !has(m, (struct since){ { 34, 16, 0, 0 } });
     TRY(kvstore_new(&kv, &m->kv, e));
     TRY(auth_revise(m, e)); /* a booting server makes it 1 */
     *out = GIVE(m);

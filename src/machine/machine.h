@@ -20,6 +20,7 @@ struct machine;
 
 struct machine_options {
     int minor;                /* 4 to 7 */
+    unsigned patch;           /* 0: the newest of that minor version */
     int64_t min_lease_ttl;    /* seconds; 0: 2, what etcd's own timeouts make it */
     unsigned max_learners;    /* 0: 1 */
     bool persist_checkpoints; /* also before the cluster is 3.6 (an experimental flag) */

@@ -24,8 +24,12 @@ static int64_t revision_of(const Etcdrpc__RangeRequest *r)
     return r->revision > 0 ? r->revision : 0;
 }
 
-/* The stored message without field 5. */
-static enum rc put_key_only(struct buf *out, struct bytes stored, struct err *e)
+/* How a record is shown. */
+enum view { WHOLE, NO_VALUE, NO_VALUE_NO_LEASE };
+
+/* The stored message without field 5, and perhaps 6. */
+static enum rc put_part(struct buf *out, struct bytes stored, enum view view,
+                        struct err *e)
 {
     AT_END(buf_clear) struct buf kv = { .cap_max = stored.n + 64 };
     struct pb_reader r = pb_reader_of(stored);
@@ -33,15 +37,27 @@ static enum rc put_key_only(struct buf *out, struct bytes stored, struct err *e)
     struct pb_field f;
 
     for (; pb_next(&r, &f); start = r.at)
-        if (f.tag != PB_TAG(5, PB_BYTES))
+        if (f.tag != PB_TAG(5, PB_BYTES) &&
+            (view == NO_VALUE || f.tag != PB_TAG(6, PB_VARINT)))
             TRY(buf_add(&kv, start, (size_t)(r.at - start), e));
     return reply_part(out, 2, &kv, e);
 }
 
-static enum rc put_record(const Etcdrpc__RangeRequest *r, struct bytes stored,
-                          struct buf *out, struct err *e)
+/* 3.7 takes keys from its index, which knows no leases, unless it needs the values. */
+static enum view view_of(const struct machine *m, const Etcdrpc__RangeRequest *r)
 {
-    return r->keys_only ? put_key_only(out, stored, e) : pb_put_bytes(out, 2, stored, e);
+    if (!r->keys_only)
+        return WHOLE;
+    return m->options.minor >= 7 && r->sort_target != ETCDRPC__SORT_TARGET__BY_VALUE
+               ? NO_VALUE_NO_LEASE
+               : NO_VALUE;
+}
+
+static enum rc put_record(struct buf *out, struct bytes stored, enum view view,
+                          struct err *e)
+{
+    return view == WHOLE ? pb_put_bytes(out, 2, stored, e)
+                         : put_part(out, stored, view, e);
 }
 
 /* ---- in key order, without filters: nothing is kept ---------------------------------
@@ -49,6 +65,7 @@ static enum rc put_record(const Etcdrpc__RangeRequest *r, struct bytes stored,
 
 struct plain {
     const Etcdrpc__RangeRequest *request;
+    enum view view;
     struct buf *out;
     uint64_t count;
     bool more;
@@ -65,18 +82,18 @@ static enum rc plain_visit(void *arg, struct bytes key, const struct kvstore_rec
         return RC_OK;
     }
     p->count++;
-    return put_record(p->request, rec->stored, p->out, e);
+    return put_record(p->out, rec->stored, p->view, e);
 }
 
-static enum rc plain_range(const struct kvstore *kv, const Etcdrpc__RangeRequest *r,
+static enum rc plain_range(const struct machine *m, const Etcdrpc__RangeRequest *r,
                            struct buf *out, struct err *e)
 {
-    struct plain p = { .request = r, .out = out };
+    struct plain p = { .request = r, .view = view_of(m, r), .out = out };
 
     if (!r->count_only)
-        TRY(kvstore_range(kv, span_of(r), revision_of(r), plain_visit, &p, e));
+        TRY(kvstore_range(m->kv, span_of(r), revision_of(r), plain_visit, &p, e));
     if (r->count_only || p.more)
-        TRY(kvstore_count(kv, span_of(r), revision_of(r), &p.count, e));
+        TRY(kvstore_count(m->kv, span_of(r), revision_of(r), &p.count, e));
     TRY(reply_number(out, 3, p.more, e));
     return reply_number(out, 4, p.count, e);
 }
@@ -95,7 +112,7 @@ struct list {
     const Etcdrpc__RangeRequest *request;
     struct found *items;
     size_t count, room;
-    uint64_t seen;
+    uint64_t seen, most; /* no more than `most` are looked at; 0: all */
 };
 
 static void list_end(struct list *l)
@@ -136,8 +153,8 @@ static enum rc list_visit(void *arg, struct bytes key, const struct kvstore_reco
                            l->request->sort_order == ETCDRPC__SORT_ORDER__SORT_DESCEND };
 
     (void)key;
-    (void)stop;
     l->seen++;
+    *stop = l->seen == l->most;
     TRY(mvcc_kv_read(rec->stored, &f.kv, e));
     if (!passes(l->request, &f.kv))
         return RC_OK;
@@ -180,13 +197,27 @@ static int compare_found(const void *x, const void *y)
     return a->descending ? -order : order;
 }
 
-static enum rc list_range(const struct kvstore *kv, const Etcdrpc__RangeRequest *r,
+static bool filtered(const Etcdrpc__RangeRequest *r)
+{
+    return r->min_mod_revision != 0 || r->max_mod_revision != 0 ||
+           r->min_create_revision != 0 || r->max_create_revision != 0;
+}
+
+/* With a target but no order, etcd sorts ascending what the limit has let through. */
+static uint64_t most_of(const Etcdrpc__RangeRequest *r)
+{
+    bool early = r->sort_order == ETCDRPC__SORT_ORDER__SORT_NONE && !filtered(r);
+
+    return early && r->limit > 0 ? (uint64_t)r->limit + 1 : 0;
+}
+
+static enum rc list_range(const struct machine *m, const Etcdrpc__RangeRequest *r,
                           struct buf *out, struct err *e)
 {
-    AT_END(list_end) struct list l = { .request = r };
+    AT_END(list_end) struct list l = { .request = r, .most = most_of(r) };
     bool more = false;
 
-    TRY(kvstore_range(kv, span_of(r), revision_of(r), list_visit, &l, e));
+    TRY(kvstore_range(m->kv, span_of(r), revision_of(r), list_visit, &l, e));
     if (l.count > 1)
         qsort(l.items, l.count, sizeof *l.items, compare_found);
     if (r->limit > 0 && l.count > (uint64_t)r->limit) {
@@ -194,7 +225,9 @@ static enum rc list_range(const struct kvstore *kv, const Etcdrpc__RangeRequest 
         more = true;
     }
     for (size_t i = 0; i < l.count; i++)
-        TRY(put_record(r, l.items[i].stored, out, e));
+        TRY(put_record(out, l.items[i].stored, view_of(m, r), e));
+    if (l.most != 0)
+        TRY(kvstore_count(m->kv, span_of(r), revision_of(r), &l.seen, e));
     TRY(reply_number(out, 3, more, e));
     return reply_number(out, 4, l.seen, e);
 }
@@ -206,23 +239,21 @@ static bool is_plain(const Etcdrpc__RangeRequest *r)
 {
     bool sorted = r->sort_target == ETCDRPC__SORT_TARGET__BY_KEY &&
                   r->sort_order != ETCDRPC__SORT_ORDER__SORT_DESCEND;
-    bool filtered = r->min_mod_revision != 0 || r->max_mod_revision != 0 ||
-                    r->min_create_revision != 0 || r->max_create_revision != 0;
 
-    return r->count_only || (sorted && !filtered);
+    return r->count_only || (sorted && !filtered(r));
 }
 
-static enum rc range_body(const struct kvstore *kv, const Etcdrpc__RangeRequest *r,
+static enum rc range_body(const struct machine *m, const Etcdrpc__RangeRequest *r,
                           struct buf *out, struct err *e)
 {
-    return is_plain(r) ? plain_range(kv, r, out, e) : list_range(kv, r, out, e);
+    return is_plain(r) ? plain_range(m, r, out, e) : list_range(m, r, out, e);
 }
 
-enum rc range_reply(const struct kvstore *kv, const Etcdrpc__RangeRequest *r,
-                    bool writing, struct buf *out, struct err *e)
+enum rc range_reply(const struct machine *m, const Etcdrpc__RangeRequest *r, bool writing,
+                    struct buf *out, struct err *e)
 {
-    TRY(reply_header(out, revision_now(kv, writing), e));
-    return range_body(kv, r, out, e);
+    TRY(reply_header(out, revision_now(m->kv, writing), e));
+    return range_body(m, r, out, e);
 }
 
 enum rc range_query(const struct machine *m, const struct caller *who,
@@ -235,5 +266,5 @@ enum rc range_query(const struct machine *m, const struct caller *who,
         why = range_refusal(m->kv, r->revision);
     if (why != ALLOWED)
         return refused(o, why);
-    return o->wants_reply ? range_body(m->kv, r, &o->reply, e) : RC_OK;
+    return o->wants_reply ? range_body(m, r, &o->reply, e) : RC_OK;
 }

@@ -109,6 +109,11 @@ static bool span_valid(struct bytes key, struct bytes end)
     return end.n == 0 || bytes_compare(key, end) < 0 || (end.n == 1 && end.p[0] == 0);
 }
 
+static bool spans_are_checked(const struct machine *m)
+{
+    return has(m, (struct since){ { 25, 8, 0, 0 } });
+}
+
 /* Permissions are sorted by key alone, and etcd only looks at the first one of a key: so
  * a second range from there is found and changed only when it is that first one. */
 static enum rc grant(struct machine *m, const Authpb__Role *role, Authpb__Permission *p,
@@ -153,7 +158,8 @@ enum rc role_grant_permission_apply(struct machine *m, const struct caller *who,
     (void)who;
     if (r->perm == NULL)
         return refused(o, REFUSE_NO_PERMISSION);
-    if (!span_valid(field_bytes(r->perm->key), field_bytes(r->perm->range_end)))
+    if (spans_are_checked(m) &&
+        !span_valid(field_bytes(r->perm->key), field_bytes(r->perm->range_end)))
         return refused(o, REFUSE_AUTH_MANAGEMENT);
     if (role == NULL)
         return refused(o, REFUSE_NO_ROLE);

@@ -69,6 +69,19 @@ static inline struct bytes buf_bytes(const struct buf *b)
     return (struct bytes){ b->p, b->n };
 }
 
+/* The first patch release of 3.4, 3.5, 3.6 and 3.7 that has something; 0: all have it. */
+struct since {
+    unsigned patch[4];
+};
+#define NEVER UINT32_MAX
+
+static inline bool has(const struct machine *m, struct since since)
+{
+    unsigned first = since.patch[m->options.minor - 4];
+
+    return first != NEVER && (m->options.patch == 0 || m->options.patch >= first);
+}
+
 /* The newest revision, what is being written included. */
 static inline int64_t revision_now(const struct kvstore *kv, bool writing)
 {
@@ -106,8 +119,8 @@ enum refusal range_refusal(const struct kvstore *kv, int64_t revision);
 
 /* Appends the RangeResponse, with a header inside a transaction (`writing` then says
  * whether there may be changes already). The revision was checked. */
-enum rc range_reply(const struct kvstore *kv, const Etcdrpc__RangeRequest *r,
-                    bool writing, struct buf *out, struct err *e);
+enum rc range_reply(const struct machine *m, const Etcdrpc__RangeRequest *r, bool writing,
+                    struct buf *out, struct err *e);
 
 enum rc range_query(const struct machine *m, const struct caller *who,
                     const void *request, struct machine_outcome *o, struct err *e);
@@ -173,11 +186,13 @@ enum rc user_store_without(struct machine *m, const struct user *u, const char *
 enum rc auth_revise(struct machine *m, struct err *e);
 void tokens_drop(struct machine *m, const char *user); /* NULL: all */
 
-#define AUTH_OPS(X)                                                                    \
-    X(auth_enable)                                                                     \
-    X(auth_disable) X(authenticate) X(user_add) X(user_delete) X(user_change_password) \
-        X(user_grant_role) X(user_revoke_role) X(role_add) X(role_delete)              \
-            X(role_grant_permission) X(role_revoke_permission)
+#define AUTH_OPS(X)                                                             \
+    X(auth_enable)                                                              \
+    X(auth_disable)                                                             \
+    X(authenticate)                                                             \
+    X(user_add) X(user_delete) X(user_change_password) X(user_grant_role)       \
+        X(user_revoke_role) X(role_add) X(role_delete) X(role_grant_permission) \
+            X(role_revoke_permission)
 #define X(name)                                                       \
     enum rc name##_apply(struct machine *m, const struct caller *who, \
                          const void *request, struct machine_outcome *o, struct err *e);

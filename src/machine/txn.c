@@ -209,7 +209,7 @@ static enum rc check_all(const struct machine *m, const Etcdrpc__TxnRequest *r,
  */
 
 struct run {
-    const struct kvstore *reads;
+    const struct machine *m;
     struct kvstore *writes; /* NULL in a read-only one */
     struct path *path;
 };
@@ -224,7 +224,7 @@ static enum rc with_header(const struct run *run, const struct buf *body, struct
 {
     if (out == NULL)
         return RC_OK;
-    TRY(reply_header(out, revision_now(run->reads, true), e));
+    TRY(reply_header(out, revision_now(run->m->kv, true), e));
     return buf_add(out, body->p, body->n, e);
 }
 
@@ -255,9 +255,8 @@ static enum rc execute_one(const struct run *run, const Etcdrpc__RequestOp *op,
 {
     switch (op->op_case) {
     case ETCDRPC__REQUEST_OP__OP_RANGE:
-        return out == NULL
-                   ? RC_OK
-                   : range_reply(run->reads, op->range, run->writes != NULL, out, e);
+        return out == NULL ? RC_OK
+                           : range_reply(run->m, op->range, run->writes != NULL, out, e);
     case ETCDRPC__REQUEST_OP__OP_PUT:
     case ETCDRPC__REQUEST_OP__OP_DELETE_RANGE:
         return write_one(run, op, out, e);
@@ -319,7 +318,7 @@ enum rc txn_query(const struct machine *m, const struct caller *who, const void 
 {
     const Etcdrpc__TxnRequest *r = request;
     AT_END(path_end) struct path p = { 0 };
-    const struct run run = { .reads = m->kv, .path = &p };
+    const struct run run = { .m = m, .path = &p };
     enum refusal why;
 
     if (!txn_readonly(r))
@@ -347,11 +346,11 @@ static bool has_put(const Etcdrpc__TxnRequest *r, bool nested_count)
     return false;
 }
 
-/* Under a NOSPACE alarm what could grow is refused; 3.4 does not look into nested ones.
- */
+/* Under a NOSPACE alarm what could grow is refused; older ones do not look into nested
+ * transactions. */
 static bool too_large(const struct machine *m, const Etcdrpc__TxnRequest *r)
 {
-    return m->capped && has_put(r, m->options.minor > 4);
+    return m->capped && has_put(r, has(m, (struct since){ { NEVER, 33, 14, 1 } }));
 }
 
 enum rc txn_apply(struct machine *m, const struct caller *who, const void *request,
@@ -359,7 +358,7 @@ enum rc txn_apply(struct machine *m, const struct caller *who, const void *reque
 {
     const Etcdrpc__TxnRequest *r = request;
     AT_END(path_end) struct path p = { 0 };
-    const struct run run = { .reads = m->kv, .writes = m->kv, .path = &p };
+    const struct run run = { .m = m, .writes = m->kv, .path = &p };
     enum refusal why;
 
     if (txn_readonly(r))

@@ -39,10 +39,11 @@ static enum rc user_read(struct bytes key, struct bytes value, struct user **out
     TRY(codec_unpack(&authpb__user__descriptor, value, &u->stored, e));
     if (!bytes_equal(field_bytes(u->stored->name), key))
         return err_set(e, RC_CORRUPT, "a user is stored under another one's name");
-    u->password =
-        mem_str_n((const char *)u->stored->password.data, u->stored->password.len);
+    u->password = mem_zero(u->stored->password.len + 1);
     if (u->password == NULL)
         return err_set(e, RC_NOMEM, "no memory for a user");
+    if (u->stored->password.len > 0)
+        memcpy(u->password, u->stored->password.data, u->stored->password.len);
     *out = GIVE(u);
     return RC_OK;
 }

@@ -11,7 +11,12 @@
 
 struct machine *machine_of(int minor)
 {
-    const struct machine_options options = { .minor = minor };
+    return machine_of_patch(minor, 0);
+}
+
+struct machine *machine_of_patch(int minor, unsigned patch)
+{
+    const struct machine_options options = { .minor = minor, .patch = patch };
     struct machine *m = NULL;
     struct err e = { 0 };
 
@@ -155,10 +160,11 @@ void same_files(const struct bolt_file *ours, const struct bolt_file *theirs,
 
 void replay(struct machine *m, const char *dir, uint64_t last)
 {
+    AT_END(findings_clear) struct findings f = { 0 };
     OWNED(wal) w = NULL;
     struct err e = { 0 };
 
-    OK(wal_open(dir, NULL, &w, &e), &e);
+    OK(wal_open(dir, &f, &w, &e), &e);
     cr_assert_eq(wal_summary(w)->first_index, 1);
     cr_assert_geq(wal_summary(w)->last_index, last);
     for (uint64_t i = 1; i <= last; i++) {

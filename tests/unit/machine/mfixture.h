@@ -4,8 +4,9 @@
 
 #include "machine/machine.h"
 
-/* A machine of etcd 3.`minor`, empty. */
+/* A machine of etcd 3.`minor`, empty; of a patch release, 0: the newest. */
 struct machine *machine_of(int minor);
+struct machine *machine_of_patch(int minor, unsigned patch);
 
 /* What machine_dump makes, as an open file. */
 struct bolt_file *machine_file(const struct machine *m);
