@@ -11,6 +11,7 @@
 #include "http/http.h"
 #include "tests/lib/case.h"
 #include "tests/lib/cluster.h"
+#include "tests/lib/fault.h"
 #include "tests/lib/proc.h"
 #include "tests/lib/tmpdir.h"
 #include "tests/unit/grpcd/hall.h"
@@ -304,6 +305,47 @@ CASE(grpcd_server, addresses_that_are_none_or_taken_are_errors)
     grpcd_close(g, 0, NULL, NULL);
     uv_run(&loop, UV_RUN_DEFAULT);
     cr_assert_eq(uv_loop_close(&loop), 0);
+}
+
+/* One client's life on a loop that is turned by hand. */
+static void serve_once(uv_loop_t *loop, struct grpcd *g)
+{
+    struct hall h = { .port = grpcd_port(g) };
+    const char request[] = HEAD("/metrics");
+    char text[64];
+    int fd = hall_connect(&h);
+
+    (void)send(fd, request, sizeof request - 1, MSG_NOSIGNAL);
+    for (unsigned i = 0; i < 20; i++)
+        uv_run(loop, UV_RUN_NOWAIT);
+    hall_hear(fd, text, sizeof text, 0);
+    close(fd);
+}
+
+CASE(grpcd_server, any_failed_allocation_costs_a_client_at_most)
+{
+    unsigned runs = 0, listened = 0;
+
+    FAULT_SWEEP(FAULT_ALLOC, nth, 0) {
+        struct desk d = { 0 };
+        struct grpcd_options o = desk_options(&d);
+        struct grpcd *g = NULL;
+        struct err e = { 0 };
+        uv_loop_t loop;
+
+        uv_loop_init(&loop);
+        if (grpcd_listen(&loop, &o, &g, &e) == RC_OK) {
+            listened++;
+            serve_once(&loop, g);
+            cr_assert_leq(grpcd_count(g).clients, 1);
+            grpcd_close(g, 0, NULL, NULL);
+        }
+        uv_run(&loop, UV_RUN_DEFAULT);
+        cr_assert_eq(uv_loop_close(&loop), 0, "allocation %u", nth);
+        runs = nth;
+    }
+    cr_assert_eq(runs, listened + 1, "only the first allocation is the server's own");
+    cr_assert_gt(runs, 8, "%u", runs);
 }
 
 /* ---- etcd's own client ------------------------------------------------------------- */
