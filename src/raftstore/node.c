@@ -9,7 +9,15 @@
 #include "util/log.h"
 #include "util/mem.h"
 
-enum { TICK_MS = 20, TRAILING = 1024, RETRY_CONNECT_MS = 100, GRACE_MS = 200 };
+/* Followers learn by the next message what was committed, and libraft sends none for
+ * that alone: without frequent heartbeats a write through a follower would take long. */
+enum {
+    TICK_MS = 20,
+    TRAILING = 1024,
+    RETRY_CONNECT_MS = 100,
+    GRACE_MS = 200,
+    HEARTBEAT_MAX_MS = 10,
+};
 
 /* ---- facts ---------------------------------------------------------------------------
  */
@@ -360,7 +368,9 @@ static enum rc raft_begin(struct node *n, struct err *e)
     raft_uv_set_snapshot_compression(&n->io, false);
     raft_uv_set_connect_retry_delay(&n->io, RETRY_CONNECT_MS);
     raft_set_election_timeout(&n->raft, (unsigned)n->o.election_ms);
-    raft_set_heartbeat_timeout(&n->raft, (unsigned)n->o.heartbeat_ms);
+    raft_set_heartbeat_timeout(&n->raft, n->o.heartbeat_ms < HEARTBEAT_MAX_MS
+                                             ? (unsigned)n->o.heartbeat_ms
+                                             : HEARTBEAT_MAX_MS);
     raft_set_pre_vote(&n->raft, true);
     raft_set_snapshot_trailing(&n->raft, TRAILING);
     /* The base must become a snapshot as soon as there is any entry: see members.c. */

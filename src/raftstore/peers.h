@@ -4,7 +4,7 @@
  * A call is one request to one member and one answer: a proposal handed to the leader, a
  * question to it. Calls to a member share one connection, are answered in any order, and
  * are not repeated: one that gets no answer in time ends in PEER_LOST, and may have been
- * executed.
+ * executed; PEER_UNSENT means that it never left.
  *
  *     request   4 size of what follows   8 number   1 what   body
  *     answer    4 size of what follows   8 number   1 status (0: done)   body
@@ -24,7 +24,7 @@
 struct peers;
 struct peer_request; /* one to be answered */
 
-enum { PEER_MESSAGE_MAX = 16 << 20, PEER_LOST = -1 };
+enum { PEER_MESSAGE_MAX = 16 << 20, PEER_LOST = -1, PEER_UNSENT = -2 };
 
 struct peers_hooks {
     void *arg;
@@ -53,7 +53,7 @@ OWN_DEFINE(peers)
 
 struct raft_uv_transport *peers_transport(struct peers *p);
 
-/* What came of a call: the answerer's status and body, or PEER_LOST. */
+/* What came of a call: the answerer's status and body, PEER_LOST or PEER_UNSENT. */
 typedef void peer_done(void *arg, int status, struct bytes body);
 
 /* `done` is called exactly once, later or, when there is no memory, at once. */

@@ -52,7 +52,7 @@ void peer_call(struct peers *p, uint64_t to, uint8_t what, struct bytes body,
 
     if (c == NULL || send_frame(c, p->next_number, what, body, &e) != RC_OK) {
         mem_free(call);
-        done(arg, PEER_LOST, (struct bytes){ 0 });
+        done(arg, PEER_UNSENT, (struct bytes){ 0 });
         return;
     }
     *call = (struct call){
@@ -98,7 +98,7 @@ void calls_lost(struct link *c)
     struct call *call;
 
     while ((call = lost_call(c->peers, c)) != NULL)
-        finish(c->peers, call, PEER_LOST, (struct bytes){ 0 });
+        finish(c->peers, call, c->welcome ? PEER_LOST : PEER_UNSENT, (struct bytes){ 0 });
     while (c->requests != NULL)
         c->requests = peer_request_orphan(c->requests);
 }

@@ -129,7 +129,7 @@ static void on_forwarded(void *arg, int status, struct bytes body)
 
     (void)body;
     /* It was not taken, for certain: there is another leader, or none. */
-    if (it != NULL && status == CALL_ELSEWHERE)
+    if (it != NULL && (status == CALL_ELSEWHERE || status == PEER_UNSENT))
         it->sent = false;
     mem_free(f);
 }

@@ -3,6 +3,7 @@
 #include <crypt.h>
 
 #include "codec/message.h"
+#include "crypto/base64.h"
 #include "raftstore/node_priv.h"
 #include "raftstore/serve.h"
 #include "util/mem.h"
@@ -104,22 +105,24 @@ static void write_user(struct node *n, struct grpcd_call *call, unsigned field,
     buf_wipe(&b);
 }
 
-/* The hash takes the password's place, in a copy that owns nothing. */
+/* The hash takes the password's place, as base64, in a copy that owns nothing. */
 static void write_hashed(struct hashing *h)
 {
-    char empty[] = "";
+    char empty[] = "", coded[2 * HASH_SIZE];
+    size_t n = base64_encode_padded(bytes_str(h->hash), coded);
 
+    coded[n] = 0;
     if (h->field == FIELD_USER_ADD) {
         Etcdrpc__UserAddRequest r = *(Etcdrpc__UserAddRequest *)h->request;
 
-        r.hashed_password = h->hash;
+        r.hashed_password = coded;
         r.password = empty;
         write_user(h->n, h->call, h->field, &r);
     } else {
         Etcdrpc__UserChangePasswordRequest r =
             *(Etcdrpc__UserChangePasswordRequest *)h->request;
 
-        r.hashed_password = h->hash;
+        r.hashed_password = coded;
         r.password = empty;
         write_user(h->n, h->call, h->field, &r);
     }
@@ -147,8 +150,7 @@ void serve_user_add(struct grpcd_call *call, struct bytes request, void *arg)
         return;
     if (codec_unpack(&etcdrpc__user_add_request__descriptor, request, &r, &e) != RC_OK) {
         serve_broken(call, &e);
-    } else if (r->hashed_password[0] != 0 ||
-               (r->options != NULL && r->options->no_password)) {
+    } else if (r->options != NULL && r->options->no_password) {
         write_user(n, call, FIELD_USER_ADD, r);
         codec_free(r);
     } else {
@@ -168,7 +170,7 @@ void serve_change_password(struct grpcd_call *call, struct bytes request, void *
     if (codec_unpack(&etcdrpc__user_change_password_request__descriptor, request, &r,
                      &e) != RC_OK) {
         serve_broken(call, &e);
-    } else if (r->hashed_password[0] != 0 || r->password[0] == 0) {
+    } else if (r->password[0] == 0) {
         write_user(n, call, FIELD_CHANGE_PASSWORD, r);
         codec_free(r);
     } else {

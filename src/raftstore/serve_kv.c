@@ -113,10 +113,9 @@ void serve_range(struct grpcd_call *call, struct bytes request, void *arg)
 uint64_t serve_db_size(const struct node *n)
 {
     const struct kvstore *kv = machine_kv(n->fsm.machine);
-    /* Records need 18 bytes of key and 16 of an element; pages are filled to 9 tenths,
-     * and every bucket has its own. */
+    /* Records need 18 bytes of key and 16 of an element; pages are filled to 9 tenths. */
     uint64_t bytes = kvstore_bytes(kv) + kvstore_records(kv) * 34;
-    uint64_t pages = 12 + bytes * 10 / 9 / PAGE_BYTES;
+    uint64_t pages = 4 + bytes * 10 / 9 / PAGE_BYTES;
 
     return pages * PAGE_BYTES;
 }
