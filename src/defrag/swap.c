@@ -55,7 +55,7 @@ enum rc place_refuse_waiting(const struct defrag_place *p, struct err *e)
     struct holder h;
     bool found = false;
 
-    TRY(holder_find(p->fd, &h, &found, e));
+    TRY(holder_find_open(p->fd, &h, &found, e));
     if (!found)
         return RC_OK;
     return err_set(e, RC_LOCKED,

@@ -75,29 +75,46 @@ static void name_it(struct holder *h)
         str_printable(h->name, sizeof h->name, (struct bytes){ name, n - 1 });
 }
 
-enum rc holder_find(int fd, struct holder *out, bool *found, struct err *e)
+static enum rc opened_by(const struct stat *want, uint64_t *pid, struct err *e)
 {
     AT_END(str_list_clear) struct str_list processes = { 0 };
+    uint64_t each;
+
+    *pid = 0;
+    TRY(os_list(AT_FDCWD, "/proc", &processes, e));
+    for (size_t i = 0; i < processes.count && *pid == 0; i++)
+        if (str_to_u64(processes.items[i], &each) && each != (uint64_t)getpid() &&
+            has_open(each, want))
+            *pid = each;
+    return RC_OK;
+}
+
+static enum rc find(int fd, bool locks_too, struct holder *out, bool *found,
+                    struct err *e)
+{
     struct holder h = { 0 };
     struct stat want;
 
     if (os.fstat(fd, &want) < 0)
         return err_sys(e, RC_STORAGE, "cannot stat the file");
-    TRY(os_list(AT_FDCWD, "/proc", &processes, e));
-    for (size_t i = 0; i < processes.count && h.pid == 0; i++) {
-        uint64_t pid;
-
-        if (str_to_u64(processes.items[i], &pid) && pid != (uint64_t)getpid() &&
-            has_open(pid, &want))
-            h.pid = pid;
-    }
-    if (h.pid == 0)
+    TRY(opened_by(&want, &h.pid, e));
+    if (h.pid == 0 && locks_too)
         h.pid = locked_by(&want);
     if (h.pid != 0)
         name_it(&h);
     *found = h.pid != 0;
     *out = h;
     return RC_OK;
+}
+
+enum rc holder_find(int fd, struct holder *out, bool *found, struct err *e)
+{
+    return find(fd, true, out, found, e);
+}
+
+enum rc holder_find_open(int fd, struct holder *out, bool *found, struct err *e)
+{
+    return find(fd, false, out, found, e);
 }
 
 /* The seam's fcntl cannot carry the structure. A query asks for no permission and takes

@@ -18,9 +18,14 @@ struct holder {
  * RC_STORAGE without /proc. */
 enum rc holder_find(int fd, struct holder *out, bool *found, struct err *e);
 
-/* The same, but only when somebody holds a lock: an etcd does on its database (flock) and
- * on the newest segment of its log (an open file description lock, which shows even when
- * the process does not: then the pid is 0). Who merely reads the file is not in the way. */
+/* Only the first half: for who holds the file's flock himself, so that no lock can tell
+ * more. Reading /proc/locks makes all processors wait for each other, 20 ms at a time. */
+enum rc holder_find_open(int fd, struct holder *out, bool *found, struct err *e);
+
+/* The same as holder_find, but only when somebody holds a lock: an etcd does on its
+ * database (flock) and on the newest segment of its log (an open file description lock,
+ * which shows even when the process does not: then the pid is 0). Who merely reads the
+ * file is not in the way. */
 enum rc holder_find_lock(int fd, struct holder *out, bool *found, struct err *e);
 
 /* RC_LOCKED: "'NAME' is in use by process 123 (etcd)"; `advice` goes on after "stop it
