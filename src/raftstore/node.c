@@ -450,15 +450,15 @@ enum rc node_open(const struct node_options *o, struct node **out, struct err *e
     signal(SIGPIPE, SIG_IGN);
     TRY(mem_new(&n, sizeof *n, "a member", e));
     n->o = *o;
-    TRY(identity_establish(o, &n->me, e));
     if (uv_loop_init(&n->loop) != 0)
         return err_set(e, RC_NOMEM, "no memory for the loop");
     n->loop.data = n;
+    TRY(identity_establish(o, &n->me, e));
     TRY(base(n, e));
     proposals_start(n);
     TRY(raft_make(n, e));
-    TRY(raft_begin(n, e));
     start_handles(n);
+    TRY(raft_begin(n, e));
     TRY(control_open(n, &n->control, e));
     TRY(serve_start(n, e));
     *out = GIVE(n);
