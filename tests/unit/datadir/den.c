@@ -86,7 +86,8 @@ void den_log(struct den *den, struct den_log log)
 {
     const struct wal_metadata ids = { 7, 9 };
     const struct wal_mark mark = { .index = log.mark, .term = log.term };
-    const struct wal_state state = { log.term, 7, log.last };
+    const struct wal_state state = { log.term, 7,
+                                     log.commit == 0 ? log.last : log.commit };
     char name[WAL_NAME_SIZE];
     struct draft d = { 0 };
     struct err e = { 0 };
@@ -99,7 +100,11 @@ void den_log(struct den *den, struct den_log log)
         add(&d, WAL_SNAPSHOT);
     }
     for (uint64_t i = log.first; i <= log.last; i++) {
-        const struct wal_entry entry = { .index = i, .term = log.term };
+        const struct wal_entry entry = {
+            .index = i,
+            .term = log.term,
+            .data = i == log.bad ? bytes_str("\x1a\xff nothing") : (struct bytes){ 0 },
+        };
 
         OK(wal_entry_put(&d.message, &entry, &e), &e);
         add(&d, WAL_ENTRY);

@@ -29,10 +29,11 @@ void den_make(struct den *den);
 void den_golden(struct den *den, const char *version);
 void den_golden_db(const struct den *den, const char *version, const char *name);
 
-/* A log of one segment with entries `first` to `last`, empty ones, all committed; a mark
- * for a snapshot at `mark` before them unless it is 0. */
+/* A log of one segment with entries `first` to `last`, empty ones but for `bad`, which no
+ * etcd could apply; a mark for a snapshot at `mark` before them unless it is 0. All are
+ * committed unless `commit` says how far. */
 struct den_log {
-    uint64_t first, last, term, mark;
+    uint64_t first, last, term, mark, commit, bad;
 };
 void den_log(struct den *den, struct den_log log);
 

@@ -68,10 +68,16 @@ CASE(read, logs_that_do_not_fit)
         enum datadir_verdict want;
         const char *code;
     } cases[] = {
-        { { APPLIED + 2, 100, TERM, 0 }, DATADIR_GAP, "wal-gap" },
-        { { 50, APPLIED - 1, TERM, 0 }, DATADIR_BEHIND, "wal-behind" },
-        { { 50, 100, TERM - 1, 0 }, DATADIR_FOREIGN, "wal-foreign" },
-        { { APPLIED + 2, 100, TERM, APPLIED + 1 }, DATADIR_GAP, "snap-db-missing" },
+        { { .first = APPLIED + 2, .last = 100, .term = TERM }, DATADIR_GAP, "wal-gap" },
+        { { .first = 50, .last = APPLIED - 1, .term = TERM },
+          DATADIR_BEHIND,
+          "wal-behind" },
+        { { .first = 50, .last = 100, .term = TERM - 1 },
+          DATADIR_FOREIGN,
+          "wal-foreign" },
+        { { .first = APPLIED + 2, .last = 100, .term = TERM, .mark = APPLIED + 1 },
+          DATADIR_GAP,
+          "snap-db-missing" },
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -95,7 +101,8 @@ CASE(read, a_received_database_goes_first)
     den_golden_db(&den, "3.4", "db");
     snprintf(name, sizeof name, "%016x.snap.db", APPLIED);
     den_golden_db(&den, "3.5", name);
-    den_log(&den, (struct den_log){ APPLIED + 1, 100, TERM, APPLIED });
+    den_log(&den, (struct den_log){
+                      .first = APPLIED + 1, .last = 100, .term = TERM, .mark = APPLIED });
     OK(den_open(&den), &den.e);
     cr_assert(den.d->ok && den.d->received);
     cr_assert(den_has(&den, "db-received", FINDING_WARN));
