@@ -28,6 +28,7 @@ struct stream_sink {
     struct bolt_stream *stream;
     struct findings *f;
     struct mvcc_facts *out;
+    int64_t revision; /* of HashKV; 0: the newest */
     uint8_t seed[SIPHASH_KEY_SIZE];
     struct block *blocks;
     size_t count, capacity;
@@ -253,6 +254,7 @@ static enum rc assemble(struct stream_sink *s, bool undamaged, struct err *e)
     struct mvcc_assemble_options o = {
         .history = { .finished = MVCC_NEVER_COMPACTED,
                      .scheduled = MVCC_NEVER_COMPACTED,
+                     .revision = s->revision,
                      .hash = true,
                      .checks = true },
         .status_hash = true,
@@ -346,6 +348,13 @@ static enum rc stream_new(struct stream_sink *s, size_t memory_max, struct err *
 enum rc mvcc_stream_sink_new(struct sink *next, size_t memory_max, struct findings *f,
                              struct mvcc_facts *out, struct sink **sink, struct err *e)
 {
+    return mvcc_stream_sink_at(next, memory_max, 0, f, out, sink, e);
+}
+
+enum rc mvcc_stream_sink_at(struct sink *next, size_t memory_max, int64_t revision,
+                            struct findings *f, struct mvcc_facts *out,
+                            struct sink **sink, struct err *e)
+{
     OWNED(sink) chain = next;
     struct stream_sink *s = mem_zero(sizeof *s);
 
@@ -355,6 +364,7 @@ enum rc mvcc_stream_sink_new(struct sink *next, size_t memory_max, struct findin
     chain = &s->base;
     s->f = f;
     s->out = out;
+    s->revision = revision;
     s->steps.cap_max = (size_t)1 << 30; /* 24 bytes a leaf */
     TRY(stream_new(s, memory_max, e));
     *sink = GIVE(chain);

@@ -20,4 +20,10 @@
 enum rc mvcc_stream_sink_new(struct sink *next, size_t memory_max, struct findings *f,
                              struct mvcc_facts *out, struct sink **sink, struct err *e);
 
+/* The same with HashKV at `revision` (0: the newest); finish is RC_NOTFOUND or RC_USAGE
+ * when that is not in the file, as in history.h. */
+enum rc mvcc_stream_sink_at(struct sink *next, size_t memory_max, int64_t revision,
+                            struct findings *f, struct mvcc_facts *out,
+                            struct sink **sink, struct err *e);
+
 #endif

@@ -69,14 +69,10 @@ static enum rc verify_wrapped(const struct snap_verify_options *o, struct snap_v
 {
     OWNED(sink) chain = NULL;
 
-    if (o->revision != 0)
-        return err_set(e, RC_USAGE,
-                       "a stream tells HashKV only at its newest revision" HINT
-                       "decrypt and decompress the snapshot into a file first");
     TRY(null_sink_new(&chain, e));
     if (o->level != SNAP_LEVEL_TRAILER)
-        TRY(mvcc_stream_sink_new(GIVE(chain), SURVEY_MEMORY, &v->findings, &v->facts,
-                                 &chain, e));
+        TRY(mvcc_stream_sink_at(GIVE(chain), SURVEY_MEMORY, o->revision, &v->findings,
+                                &v->facts, &chain, e));
     TRY(snap_trailer_sink_new(GIVE(chain), true, &v->trailer, &chain, e));
     TRY(snap_decode_file(o->file, o->ids, GIVE(chain), &v->kind, &v->stored, e));
     return note_trailer(v, e);

@@ -18,7 +18,7 @@ struct snap_verify_options {
     enum snap_level level;
     bool skip_trailer; /* do not read the whole file for its digest (raw files only) */
     bool status_hash;  /* what `etcdutl snapshot status` calls hash */
-    int64_t revision;  /* HashKV at this revision; 0: the newest; raw files only */
+    int64_t revision;  /* HashKV at this revision; 0: the newest */
 };
 
 struct snap_verdict {

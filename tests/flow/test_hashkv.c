@@ -136,22 +136,26 @@ EACH_ETCD(hashkv, the_command_says_the_same)
     OWNED(wire_client) c = NULL;
     int64_t compacted, head;
     char past[32], future[32];
-    const char *file;
+    const char *file, *packed;
 
     cluster_start(&k, b, NULL);
     flow_connect(&k, &c);
     compacted = history_make(c, 7);
     head = history_revision(c);
     file = path_in(k.dir, "x.db");
+    packed = path_in(k.dir, "x.db.zst");
     TOOL(p, 0, "snapshot", "save", file, "--endpoints", cluster_endpoints(&k));
+    TOOL(z, 0, "snapshot", "save", packed, "--endpoints", cluster_endpoints(&k));
     command_says(file, 0, flow_hashkv(c, 0, 0));
     command_says(file, head, flow_hashkv(c, 0, head));
     command_says(file, compacted + 1, flow_hashkv(c, 0, compacted + 1));
     command_says(file, head - 5, flow_hashkv(c, 0, head - 5));
+    command_says(packed, head - 5, flow_hashkv(c, 0, head - 5));
     snprintf(past, sizeof past, "%" PRId64, compacted - 1);
     snprintf(future, sizeof future, "%" PRId64, head + 1);
     TOOL(below, 10, "snapshot", "hashkv", file, "--rev", past);
     TOOL(beyond, 10, "snapshot", "hashkv", file, "--rev", future);
+    TOOL(packed_below, 10, "snapshot", "hashkv", packed, "--rev", past);
 }
 
 static void cluster_says(const struct cluster *k, const char *file, int status,

@@ -182,6 +182,51 @@ CASE(mvcc_stream_survey, and_of_random_histories)
     }
 }
 
+static enum rc hash_at(struct bytes image, int64_t revision, struct mvcc_hashkv *out,
+                       struct err *e)
+{
+    AT_END(findings_clear) struct findings f = { 0 };
+    AT_END(mvcc_facts_end) struct mvcc_facts x = { 0 };
+    OWNED(sink) chain = NULL;
+
+    TRY(null_sink_new(&chain, e));
+    TRY(mvcc_stream_sink_at(GIVE(chain), 0, revision, &f, &x, &chain, e));
+    TRY(sink_write(chain, image.p, image.n, e));
+    TRY(sink_finish(chain, e));
+    cr_assert(x.hashkv_known);
+    *out = x.hashkv;
+    return RC_OK;
+}
+
+/* At every revision, and as far as the file goes in both directions. */
+CASE(mvcc_stream_survey, hashes_at_any_revision)
+{
+    for (unsigned seed = 500; seed < 520; seed++) {
+        AT_END(database_clear) struct database db = { 0 };
+        OWNED(bolt_file) file = NULL;
+        static struct story s;
+        struct err e = { 0 };
+
+        story_make(&s, seed, 30);
+        story_pairs(&s, &db.buckets[MVCC_KEY]);
+        database_meta(&db, s.finished, s.scheduled);
+        AT_END(buf_clear) struct buf image = database_image(&db);
+
+        OK(image_open(BYTES(image), NULL, &file, &e), &e);
+        for (int64_t r = -1; r <= s.revision + 2; r++) {
+            struct mvcc_hashkv want = { 0 }, got = { 0 };
+            struct err why = { 0 };
+            enum rc rc = mvcc_hashkv_file(file, r, &want, &e);
+
+            cr_assert_eq(hash_at(BYTES(image), r, &got, &why), rc, "%u at %lld", seed,
+                         (long long)r);
+            cr_assert_str_eq(rc == RC_OK ? "" : why.why, rc == RC_OK ? "" : e.why);
+            cr_assert(got.hash == want.hash && got.revision == want.revision,
+                      "%u at %lld", seed, (long long)r);
+        }
+    }
+}
+
 /* Records that are no clean ones, a lease that is missing, names like revisions. */
 CASE(mvcc_stream_survey, and_of_odd_content)
 {
