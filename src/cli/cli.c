@@ -297,8 +297,10 @@ int cli_run(struct cli *c, const char *const *words)
     }
     log_to(report_log, c->console);
     rc = parse_and_run(c, words, &e);
-    /* A result that nobody received is no success, whatever was done. */
-    if (printer_flush(c->out, &flushing) != RC_OK && rc == RC_OK) {
+    /* A result that nobody received is no success, whatever was done; the rest of a list
+     * that nobody wanted is no failure. */
+    if (printer_flush(c->out, &flushing) != RC_OK && rc == RC_OK &&
+        !(c->out->reader_left && c->out->is_list)) {
         e = flushing;
         rc = err_wrap(&e, "printing the result");
     }

@@ -1,5 +1,6 @@
 #include "cli/printer.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,6 +17,8 @@ static void write_out(struct printer *s)
         return;
     if (os_write_full(s->fd, s->text.p, s->text.n, s->name, &s->failure) == RC_OK)
         s->text.n = 0;
+    else
+        s->reader_left = errno == EPIPE;
 }
 
 static void put_n(struct printer *s, const void *p, size_t n)
@@ -134,4 +137,5 @@ void printer_clear(struct printer *s)
 {
     buf_wipe(&s->text); /* a new identity may have gone through it */
     s->failure = (struct err){ 0 };
+    s->reader_left = s->is_list = false;
 }

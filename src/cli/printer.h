@@ -4,6 +4,7 @@
 #ifndef CLI_PRINTER_H
 #define CLI_PRINTER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "util/bytes.h"
@@ -14,6 +15,8 @@ struct printer {
     const char *name; /* in messages */
     struct buf text;  /* not yet written */
     struct err failure;
+    bool reader_left; /* the failure: nobody reads the pipe any more */
+    bool is_list;     /* of which a reader may want the beginning only, as `head` does */
 };
 
 void printer_put(struct printer *s, const char *text);

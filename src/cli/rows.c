@@ -124,6 +124,7 @@ enum rc rows_show(struct cli *c, const struct rows_source *source, struct err *e
     bool aligned =
         c->format == RENDER_TABLE || (c->format == RENDER_SIMPLE && !source->bare);
 
+    c->out->is_list = true;
     if (c->format == RENDER_JSON)
         return show_json(&rows, source, e);
     if (aligned) {

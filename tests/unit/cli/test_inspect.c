@@ -1,8 +1,10 @@
 /* The commands that look into a snapshot, run as a user would, with their output caught:
  * every format, hostile keys, values that must not be shown. */
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "boltdb/build.h"
 #include "cli/commands.h"
@@ -414,4 +416,25 @@ CASE(cli_inspect, survives_when_memory_runs_out)
         }
         cr_assert_gt(failures, 20u, "run %zu", run);
     }
+}
+
+/* As `holdfast snapshot ls FILE | head -1` does. */
+CASE(cli_inspect, nobody_needs_to_read_all_of_a_list)
+{
+    const char *const file = shop_file();
+    int ends[2];
+    SAMPLE s;
+
+    signal(SIGPIPE, SIG_IGN);
+    cr_assert_eq(pipe(ends), 0);
+    close(ends[0]);
+    begin(&s);
+    s.out.fd = ends[1];
+    s.out.name = "standard output";
+    cr_assert_eq(SAMPLE_RUN(&s, "snapshot", "ls", file), 0);
+    cr_assert_str_eq(printer_text(&s.err), "");
+    s.out.failure.code = RC_OK;
+    s.out.is_list = s.out.reader_left = false;
+    cr_assert_eq(SAMPLE_RUN(&s, "snapshot", "status", file), 6, "a result is no list");
+    close(ends[1]);
 }
