@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "raftstore/export.h"
 #include "raftstore/node.h"
 #include "util/log.h"
 #include "util/process.h"
@@ -16,8 +17,10 @@ static void print_option(const char *name, const char *value, const char *help)
 
 static void print_help(void)
 {
-    puts("usage: holdfast-lab --data-dir DIR [--flag value]...\n\n"
-         "One member of a small etcd, for rehearsals and tests; never for production.\n");
+    puts("usage: holdfast-lab --data-dir DIR [--flag value]...\n"
+         "       holdfast-lab export --data-dir DIR --output DIR\n\n"
+         "One member of a small etcd, for rehearsals and tests; never for production.\n"
+         "export: a stopped member's state, as a data directory for a real etcd.\n");
     options_help(print_option);
 }
 
@@ -51,8 +54,14 @@ int main(int argc, char **argv)
     struct node_options o;
     struct err e = { 0 };
 
+    bool exports = argc > 1 && strcmp(argv[1], "export") == 0;
+
     process_fill_standard_fds();
     log_to(to_stderr, NULL);
+    if (exports) {
+        argv++;
+        argc--;
+    }
     if (options_parse(argc, argv, &o, &e) != RC_OK)
         return complain(&e);
     if (o.help || o.version) {
@@ -62,5 +71,6 @@ int main(int argc, char **argv)
             puts("holdfast-lab 0.1.0");
         return 0;
     }
-    return serve(&o, &e) == RC_OK ? 0 : complain(&e);
+    return (exports ? export_data_dir(&o, &e) : serve(&o, &e)) == RC_OK ? 0
+                                                                        : complain(&e);
 }

@@ -45,8 +45,7 @@ struct line {
 typedef const char *command_fn(struct node *n, const struct line *l, char *out,
                                size_t room);
 
-/* ---- commands ------------------------------------------------------------------------
- */
+/* ---- commands --------------------------------------------------------------------- */
 
 static uint64_t member_named(struct node *n, const char *name)
 {
@@ -222,9 +221,7 @@ static void run(struct node *n, char *text, char *answer, size_t room)
         snprintf(answer, room, "ok%s%s\n", fact[0] == 0 ? "" : " ", fact);
 }
 
-/* ---- the socket
- * ------------------------------------------------------------------------
- */
+/* ---- the socket ------------------------------------------------------------------- */
 
 static void session_closed(uv_handle_t *handle)
 {

@@ -66,8 +66,7 @@ static void defer(struct disk *d, struct deferred *it, unsigned ms)
         uv_timer_start(&d->timer, on_tick, TICK_MS, TICK_MS);
 }
 
-/* ---- messages ------------------------------------------------------------------------
- */
+/* ---- messages --------------------------------------------------------------------- */
 
 static int send_message(struct raft_io *io, struct raft_io_send *req,
                         const struct raft_message *message, raft_io_send_cb cb)
@@ -152,8 +151,7 @@ static int start(struct raft_io *io, unsigned msecs, raft_io_tick_cb tick,
     return the_disk->inner.start(io, msecs, tick, receive);
 }
 
-/* ---- writes --------------------------------------------------------------------------
- */
+/* ---- writes ----------------------------------------------------------------------- */
 
 static void on_written(struct raft_io_append *req, int status)
 {

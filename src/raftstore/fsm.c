@@ -30,7 +30,7 @@ uint64_t fsm_index(const struct fsm *f)
     return f->offset + raft_last_applied(f->raft);
 }
 
-static enum rc apply(struct fsm *f, struct bytes entry, struct err *e)
+enum rc fsm_apply_entry(struct fsm *f, uint64_t index, struct bytes entry, struct err *e)
 {
     AT_END(machine_outcome_end) struct machine_outcome o = { 0 };
     struct payload p;
@@ -39,8 +39,7 @@ static enum rc apply(struct fsm *f, struct bytes entry, struct err *e)
     o.wants_reply = f->hooks.wanted != NULL && f->hooks.wanted(f->hooks.arg, p.id);
     TRY(p.kind == PAYLOAD_CHANGE ? apply_change(f, &p, &o, e)
                                  : apply_request(f, &p, &o, e));
-    /* libraft counts the entry as applied when this returns. */
-    machine_set_index(f->machine, fsm_index(f) + 1, p.term);
+    machine_set_index(f->machine, f->offset + index, p.term);
     f->applied_bytes += entry.n;
     if (f->hooks.applied != NULL)
         f->hooks.applied(f->hooks.arg, &p, &o);
@@ -59,7 +58,10 @@ static int fsm_apply(struct raft_fsm *ops, const struct raft_buffer *buffer,
     struct fsm *f = ops->data;
 
     *result = NULL;
-    if (apply(f, (struct bytes){ buffer->base, buffer->len }, &f->failure) != RC_OK)
+    /* libraft counts the entry as applied when this returns. */
+    if (fsm_apply_entry(f, raft_last_applied(f->raft) + 1,
+                        (struct bytes){ buffer->base, buffer->len },
+                        &f->failure) != RC_OK)
         return told(f, RAFT_MALFORMED);
     return 0;
 }
@@ -106,7 +108,7 @@ static enum rc restore(struct fsm *f, struct bytes image, struct err *e)
     return RC_OK;
 }
 
-static enum rc restore_checked(struct fsm *f, struct bytes snapshot, struct err *e)
+enum rc fsm_take_snapshot(struct fsm *f, struct bytes snapshot, struct err *e)
 {
     if (snapshot.n < FSM_SNAPSHOT_HEADER ||
         memcmp(snapshot.p, snapshot_magic, sizeof snapshot_magic) != 0)
@@ -123,7 +125,7 @@ static int fsm_restore(struct raft_fsm *ops, struct raft_buffer *buffer)
 {
     struct fsm *f = ops->data;
 
-    if (restore_checked(f, (struct bytes){ buffer->base, buffer->len }, &f->failure) !=
+    if (fsm_take_snapshot(f, (struct bytes){ buffer->base, buffer->len }, &f->failure) !=
         RC_OK)
         return told(f, RAFT_CORRUPT);
     raft_free(buffer->base);

@@ -47,4 +47,9 @@ void fsm_clear(struct fsm *f);
 /* etcd's index of the last entry applied. */
 uint64_t fsm_index(const struct fsm *f);
 
+/* What libraft's calls come down to, for who reads a log without it: apply the command at
+ * libraft's `index`; take a snapshot's content. RC_CORRUPT, RC_NOMEM, RC_STORAGE. */
+enum rc fsm_apply_entry(struct fsm *f, uint64_t index, struct bytes entry, struct err *e);
+enum rc fsm_take_snapshot(struct fsm *f, struct bytes snapshot, struct err *e);
+
 #endif

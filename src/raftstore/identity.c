@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "codec/message.h"
@@ -35,8 +36,7 @@ static bool exists(const char *dir, const char *name)
     return access(path, F_OK) == 0;
 }
 
-/* ---- the file ------------------------------------------------------------------------
- */
+/* ---- the file --------------------------------------------------------------------- */
 
 static enum rc read_identity(struct identity *me, struct err *e)
 {
@@ -81,8 +81,7 @@ static enum rc write_identity(const struct identity *me, struct err *e)
     return write_file(dir, "member.json", bytes_str(text), e);
 }
 
-/* ---- what others say ------------------------------------------------------------------
- */
+/* ---- what others say -------------------------------------------------------------- */
 
 static bool same_urls(const struct restore_member *m, const Etcdrpc__Member *it)
 {
@@ -117,9 +116,7 @@ static enum rc ask_all(const struct restore_members *all, const struct restore_m
     return err_set(e, RC_NET, "no member of the cluster answers on its peer URL");
 }
 
-/* ---- founding
- * --------------------------------------------------------------------------
- */
+/* ---- founding --------------------------------------------------------------------- */
 
 static enum rc already_there(uint64_t id, struct err *e)
 {
@@ -192,8 +189,7 @@ static enum rc found(const struct node_options *o, const struct restore_members 
     return write_base(o, me, all, e);
 }
 
-/* ---- joining --------------------------------------------------------------------------
- */
+/* ---- joining ---------------------------------------------------------------------- */
 
 static enum rc join(const struct restore_members *all, const struct restore_member *us,
                     struct identity *me, struct err *e)
@@ -238,9 +234,7 @@ static enum rc first_start(const struct node_options *o, struct identity *me,
     return o->existing ? join(&all, us, me, e) : found(o, &all, us, me, e);
 }
 
-/* ---- adopting
- * --------------------------------------------------------------------------
- */
+/* ---- adopting --------------------------------------------------------------------- */
 
 static enum rc adopt(const struct node_options *o, struct identity *me, struct err *e)
 {
@@ -259,36 +253,84 @@ static enum rc adopt(const struct node_options *o, struct identity *me, struct e
     return RC_OK;
 }
 
+static enum rc name_dirs(const char *data_dir, struct identity *me, struct err *e)
+{
+    int n = snprintf(me->lab_dir, sizeof me->lab_dir, "%s/lab", data_dir);
+
+    me->lock = -1;
+    if (n < 0 || (size_t)n + sizeof "/raft" > sizeof me->lab_dir)
+        return err_set(e, RC_USAGE, "--data-dir is too long");
+    snprintf(me->raft_dir, sizeof me->raft_dir, "%.500s/raft", me->lab_dir);
+    return RC_OK;
+}
+
+static enum rc make_dirs(const char *data_dir, const struct identity *me, struct err *e)
+{
+    const char *const dirs[] = { data_dir, me->lab_dir, me->raft_dir };
+
+    for (size_t i = 0; i < sizeof dirs / sizeof *dirs; i++)
+        if (access(dirs[i], F_OK) != 0)
+            TRY(os_mkdir(AT_FDCWD, dirs[i], e));
+    return RC_OK;
+}
+
+static enum rc take_lock(struct identity *me, struct err *e)
+{
+    char path[PATH_SIZE];
+
+    path_of(path, me->lab_dir, "lock");
+    TRY(os_open(AT_FDCWD, path, O_RDWR | O_CREAT, 0600, &me->lock, e));
+    if (os.flock(me->lock, LOCK_EX | LOCK_NB) != 0)
+        return err_set(e, RC_LOCKED, "'%s' is in use by another process", me->lab_dir);
+    return RC_OK;
+}
+
+void identity_close(struct identity *me)
+{
+    os_fd_end(&me->lock);
+}
+
+static enum rc establish(const struct node_options *o, struct identity *me, struct err *e)
+{
+    TRY(make_dirs(o->data_dir, me, e));
+    TRY(take_lock(me, e));
+    if (exists(me->lab_dir, "member.json"))
+        return read_identity(me, e);
+    me->first = true;
+    TRY(exists(o->data_dir, "member/snap/db") ? adopt(o, me, e) : first_start(o, me, e));
+    return write_identity(me, e);
+}
+
 enum rc identity_establish(const struct node_options *o, struct identity *out,
                            struct err *e)
 {
     struct identity me = { 0 };
 
-    if (snprintf(me.lab_dir, sizeof me.lab_dir, "%s/lab", o->data_dir) +
-            (int)sizeof "/raft" >=
-        (int)sizeof me.lab_dir)
-        return err_set(e, RC_USAGE, "--data-dir is too long");
-    snprintf(me.raft_dir, sizeof me.raft_dir, "%.500s/raft", me.lab_dir);
-    for (const char *const *dir =
-             (const char *const[]){ o->data_dir, me.lab_dir, me.raft_dir, NULL };
-         *dir != NULL; dir++)
-        if (access(*dir, F_OK) != 0)
-            TRY(os_mkdir(AT_FDCWD, *dir, e));
-    if (exists(me.lab_dir, "member.json")) {
-        TRY(read_identity(&me, e));
-    } else {
-        me.first = true;
-        TRY(exists(o->data_dir, "member/snap/db") ? adopt(o, &me, e)
-                                                  : first_start(o, &me, e));
-        TRY(write_identity(&me, e));
+    TRY(name_dirs(o->data_dir, &me, e));
+    if (establish(o, &me, e) != RC_OK) {
+        identity_close(&me);
+        return e->code;
     }
     *out = me;
     return RC_OK;
 }
 
-/* ---- the base
- * --------------------------------------------------------------------------
- */
+enum rc identity_open(const char *data_dir, struct identity *out, struct err *e)
+{
+    struct identity me = { 0 };
+
+    TRY(name_dirs(data_dir, &me, e));
+    if (!exists(me.lab_dir, "member.json"))
+        return err_set(e, RC_NOTFOUND, "no member has started in '%s'", data_dir);
+    if (take_lock(&me, e) != RC_OK || read_identity(&me, e) != RC_OK) {
+        identity_close(&me);
+        return e->code;
+    }
+    *out = me;
+    return RC_OK;
+}
+
+/* ---- the base --------------------------------------------------------------------- */
 
 /* A restored directory's log says nothing the database does not have. A running member's
  * may, and the other members' may say more: they cannot all go on from there. */

@@ -1,5 +1,6 @@
 /* Who this member is, from its first start on: DATA-DIR/lab/member.json. Beside it lie
  *
+ *     lab/lock      locked by the process that uses the directory
  *     lab/raft/     libraft's log and snapshots
  *     lab/base.db   the state before the log's first entry, of a member that founded a
  *                   new cluster; a restored one has it in member/snap/db instead
@@ -16,13 +17,19 @@ struct identity {
     bool joined; /* it was added to a cluster that was there */
     bool first;  /* this is its first start: libraft's log is still empty */
     char raft_dir[512], lab_dir[512];
+    int lock; /* lab/lock, held; -1: not */
 };
 
 /* Finds out, and at the first start decides: adopts a restored directory, founds or joins
  * a cluster. RC_REFUSED in the cases in which etcd refuses to start: wiped under an old
- * id, not a member of what it wants to join, URLs that do not match. */
+ * id, not a member of what it wants to join, URLs that do not match. RC_LOCKED while
+ * another process uses the directory. */
 enum rc identity_establish(const struct node_options *o, struct identity *out,
                            struct err *e);
+
+/* One that is there already; RC_NOTFOUND when no member has started here. */
+enum rc identity_open(const char *data_dir, struct identity *out, struct err *e);
+void identity_close(struct identity *me);
 
 /* The machine before the log's first entry; *file NULL when nothing is borrowed. */
 enum rc identity_base(const struct node_options *o, const struct identity *me,

@@ -19,8 +19,7 @@ enum {
     HEARTBEAT_MAX_MS = 10,
 };
 
-/* ---- facts ---------------------------------------------------------------------------
- */
+/* ---- facts ------------------------------------------------------------------------ */
 
 uint64_t node_leader(struct node *n)
 {
@@ -76,8 +75,7 @@ static bool is_removed(void *arg, uint64_t id)
     return machine_removed(((struct node *)arg)->fsm.machine, id);
 }
 
-/* ---- ending --------------------------------------------------------------------------
- */
+/* ---- ending ----------------------------------------------------------------------- */
 
 static void on_raft_closed(struct raft *raft)
 {
@@ -143,8 +141,7 @@ static void on_write_failed(void *arg, const char *why)
     node_stop(arg, &e);
 }
 
-/* ---- what the log brings
- * --------------------------------------------------------------- */
+/* ---- what the log brings ---------------------------------------------------------- */
 
 static bool on_wanted(void *arg, uint64_t id)
 {
@@ -173,8 +170,7 @@ static void on_restored(void *arg)
     n->watches.behind = true;
 }
 
-/* ---- what goes on by itself
- * ------------------------------------------------------------ */
+/* ---- what goes on by itself ------------------------------------------------------- */
 
 static void on_lead_done(struct raft_barrier *req, int status)
 {
@@ -311,8 +307,7 @@ static void on_prepare(uv_prepare_t *prepare)
     watch_flush(n);
 }
 
-/* ---- starting ------------------------------------------------------------------------
- */
+/* ---- starting --------------------------------------------------------------------- */
 
 static enum rc of_raft(struct node *n, int status, const char *what, struct err *e)
 {
@@ -450,6 +445,7 @@ enum rc node_open(const struct node_options *o, struct node **out, struct err *e
     signal(SIGPIPE, SIG_IGN);
     TRY(mem_new(&n, sizeof *n, "a member", e));
     n->o = *o;
+    n->me.lock = -1;
     if (uv_loop_init(&n->loop) != 0)
         return err_set(e, RC_NOMEM, "no memory for the loop");
     n->loop.data = n;
@@ -492,5 +488,6 @@ void node_free(struct node *n)
     lessor_clear(&n->lessor);
     tokens_clear(&n->tokens);
     tls_server_free(n->tls);
+    identity_close(&n->me);
     mem_free(n);
 }

@@ -42,6 +42,7 @@ static const struct option options[] = {
     { "client-cert-auth", NULL, "refuse clients without a certificate", FLAG, AT(client_cert_auth) },
     { "control-socket", "PATH", "Unix socket that takes faults", TEXT, AT(control) },
     { "etcd-version", "3.4|3.5|3.6|3.7", "whose answers are given", MINOR, AT(minor) },
+    { "output", "DIR", "of `export`: the etcd data directory to make", TEXT, AT(output) },
     { "help", NULL, "show this", FLAG, AT(help) },
     { "version", NULL, "show the version", FLAG, AT(version) },
     /* What a script that starts an etcd may say, and what changes nothing here. */

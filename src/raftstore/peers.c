@@ -75,7 +75,7 @@ void link_close(struct link *c)
     uv_close((uv_handle_t *)c->tcp, on_closed);
 }
 
-/* ---- reading and writing --------------------------------------------------------- */
+/* ---- reading and writing ---------------------------------------------------------- */
 
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *out)
 {
@@ -184,7 +184,7 @@ void link_send(struct link *c, struct bytes piece)
     }
 }
 
-/* ---- calling --------------------------------------------------------------------- */
+/* ---- calling ---------------------------------------------------------------------- */
 
 static void on_hello_written(uv_write_t *write, int status)
 {
@@ -243,7 +243,7 @@ void link_call(struct link *c, uint64_t to, const char *url)
         link_close(c);
 }
 
-/* ---- what libraft calls ------------------------------------------------------------ */
+/* ---- what libraft calls ----------------------------------------------------------- */
 
 static int transport_init(struct raft_uv_transport *t, raft_id id, const char *address)
 {

@@ -159,7 +159,7 @@ void calls_received(struct link *c)
     c->in.n -= at;
 }
 
-/* ---- the answering side ------------------------------------------------------------ */
+/* ---- the answering side ----------------------------------------------------------- */
 
 struct peer_request {
     struct peer_request *next;

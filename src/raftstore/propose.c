@@ -69,8 +69,7 @@ uint64_t propose_number(struct node *n)
     return ++n->proposals.next;
 }
 
-/* ---- the leader's side ---------------------------------------------------------------
- */
+/* ---- the leader's side ------------------------------------------------------------ */
 
 static void on_appended(struct raft_apply *req, int status, void *result)
 {
@@ -114,8 +113,7 @@ void propose_for(struct node *n, struct bytes payload, struct peer_request *r)
         peer_answer(r, CALL_ELSEWHERE, (struct bytes){ 0 });
 }
 
-/* ---- the proposer's side -------------------------------------------------------------
- */
+/* ---- the proposer's side ---------------------------------------------------------- */
 
 struct forward {
     struct node *n;

@@ -9,8 +9,7 @@
 #include "raftstore/node_priv.h"
 #include "util/mem.h"
 
-/* ---- before a call -------------------------------------------------------------------
- */
+/* ---- before a call ---------------------------------------------------------------- */
 
 static struct refusal_text identify(struct node *n, struct grpcd_call *call,
                                     unsigned gates, struct caller *who)
@@ -67,8 +66,7 @@ bool serve_enter(struct node *n, struct grpcd_call *call, unsigned gates,
     return no.code == 0;
 }
 
-/* ---- answers -------------------------------------------------------------------------
- */
+/* ---- answers ---------------------------------------------------------------------- */
 
 enum rc serve_header(struct node *n, int64_t revision, struct buf *out, struct err *e)
 {
@@ -117,8 +115,7 @@ void serve_outcome(struct node *n, struct grpcd_call *call,
         serve_reply(n, call, o->revision, (struct bytes){ o->reply.p, o->reply.n });
 }
 
-/* ---- requests for the log
- * -------------------------------------------------------------- */
+/* ---- requests for the log --------------------------------------------------------- */
 
 static enum rc header_of(const struct caller *who, uint64_t id, struct buf *out,
                          struct err *e)
@@ -203,8 +200,7 @@ void serve_write(struct node *n, struct grpcd_call *call, unsigned number,
     propose(n, PAYLOAD_REQUEST, id, (struct bytes){ b.p, b.n }, on_written, w);
 }
 
-/* ---- the table
- * ------------------------------------------------------------------------- */
+/* ---- the table -------------------------------------------------------------------- */
 
 /* Methods that are one request in the log, and nothing else. */
 static const struct {
@@ -296,8 +292,7 @@ static const struct grpcd_method methods[] = {
     PLAIN("/etcdserverpb.Auth/RoleRevokePermission"),
 };
 
-/* ---- pages ---------------------------------------------------------------------------
- */
+/* ---- pages ------------------------------------------------------------------------ */
 
 static enum rc page_version(struct grpcd_answer *answer, const char *query, void *arg,
                             struct err *e)
@@ -334,8 +329,7 @@ static const struct grpcd_page pages[] = {
     { "/health", page_health },
 };
 
-/* ---- starting ------------------------------------------------------------------------
- */
+/* ---- starting --------------------------------------------------------------------- */
 
 static enum rc load_tls(struct node *n, struct err *e)
 {

@@ -86,8 +86,7 @@ static void hash(struct node *n, struct grpcd_call *call, void *request, unsigne
     grpcd_finish(call, GRPCD_RESOURCE_EXHAUSTED, "out of memory");
 }
 
-/* ---- users ---------------------------------------------------------------------------
- */
+/* ---- users ------------------------------------------------------------------------ */
 
 static void write_user(struct node *n, struct grpcd_call *call, unsigned field,
                        const void *request)
@@ -178,9 +177,7 @@ void serve_change_password(struct grpcd_call *call, struct bytes request, void *
     }
 }
 
-/* ---- logging in
- * ------------------------------------------------------------------------
- */
+/* ---- logging in ------------------------------------------------------------------- */
 
 static void give_token(struct node *n, struct grpcd_call *call, char *name)
 {

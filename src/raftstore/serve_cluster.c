@@ -93,8 +93,7 @@ static void broken(struct cluster_call *c, const struct err *e)
     mem_free(c);
 }
 
-/* ---- listing -------------------------------------------------------------------------
- */
+/* ---- listing ---------------------------------------------------------------------- */
 
 static void on_readable(void *arg, int code, const char *message)
 {
@@ -121,8 +120,7 @@ void serve_member_list(struct grpcd_call *call, struct bytes request, void *arg)
         answer(c);
 }
 
-/* ---- changing ------------------------------------------------------------------------
- */
+/* ---- changing --------------------------------------------------------------------- */
 
 static void on_changed(void *arg, int code, const char *message,
                        struct machine_outcome *o)
@@ -284,8 +282,7 @@ void serve_member_update(struct grpcd_call *call, struct bytes request, void *ar
         change(c, WAL_CHANGE_UPDATE, r->id, (struct bytes){ json.p, json.n });
 }
 
-/* ---- promoting ------------------------------------------------------------------------
- */
+/* ---- promoting -------------------------------------------------------------------- */
 
 struct promotion {
     struct cluster_call *c;

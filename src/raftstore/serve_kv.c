@@ -5,8 +5,7 @@
 
 enum { FIELD_RANGE = 3, FIELD_PUT = 4, FIELD_TXN = 6, PAGE_BYTES = 4096 };
 
-/* ---- reading -------------------------------------------------------------------------
- */
+/* ---- reading ---------------------------------------------------------------------- */
 
 /* A range or a transaction that only reads; it may wait for its index. */
 struct query {
@@ -107,8 +106,7 @@ void serve_range(struct grpcd_call *call, struct bytes request, void *arg)
     read_it(n, call, r, r->range->serializable);
 }
 
-/* ---- room ----------------------------------------------------------------------------
- */
+/* ---- room ------------------------------------------------------------------------- */
 
 uint64_t serve_db_size(const struct node *n)
 {
@@ -166,8 +164,7 @@ static bool has_room(struct node *n, struct grpcd_call *call, size_t more)
     return false;
 }
 
-/* ---- writing -------------------------------------------------------------------------
- */
+/* ---- writing ---------------------------------------------------------------------- */
 
 void serve_put(struct grpcd_call *call, struct bytes request, void *arg)
 {

@@ -54,8 +54,7 @@ void serve_leases(struct grpcd_call *call, struct bytes request, void *arg)
     serve_reply(n, call, 0, (struct bytes){ b.p, b.n });
 }
 
-/* ---- time to live
- * ---------------------------------------------------------------------- */
+/* ---- time to live ----------------------------------------------------------------- */
 
 struct ttl {
     struct node *n;
@@ -149,9 +148,7 @@ void serve_time_to_live(struct grpcd_call *call, struct bytes request, void *arg
     read_linearizable(n, on_ttl_readable, t);
 }
 
-/* ---- keeping alive
- * ---------------------------------------------------------------------
- */
+/* ---- keeping alive ---------------------------------------------------------------- */
 
 /* A stream of requests; each that is under way at the leader holds it. */
 struct keeper {

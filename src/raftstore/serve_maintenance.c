@@ -23,8 +23,7 @@ static void finish_packed(struct node *n, struct grpcd_call *call, const void *m
         serve_reply(n, call, 0, (struct bytes){ b.p, b.n });
 }
 
-/* ---- Status --------------------------------------------------------------------------
- */
+/* ---- Status ----------------------------------------------------------------------- */
 
 struct errors {
     char text[ALARMS_MAX + 1][ERROR_SIZE];
@@ -82,8 +81,7 @@ void serve_status(struct grpcd_call *call, struct bytes request, void *arg)
     finish_packed(n, call, &r);
 }
 
-/* ---- hashes --------------------------------------------------------------------------
- */
+/* ---- hashes ----------------------------------------------------------------------- */
 
 void serve_hashkv(struct grpcd_call *call, struct bytes request, void *arg)
 {
@@ -149,9 +147,7 @@ void serve_hash(struct grpcd_call *call, struct bytes request, void *arg)
         finish_packed(n, call, &answer);
 }
 
-/* ---- Defragment
- * ------------------------------------------------------------------------
- */
+/* ---- Defragment ------------------------------------------------------------------- */
 
 void serve_defragment(struct grpcd_call *call, struct bytes request, void *arg)
 {
@@ -165,9 +161,7 @@ void serve_defragment(struct grpcd_call *call, struct bytes request, void *arg)
     grpcd_reply(call, (struct bytes){ 0 }); /* etcd sends no header either */
 }
 
-/* ---- MoveLeader
- * ------------------------------------------------------------------------
- */
+/* ---- MoveLeader ------------------------------------------------------------------- */
 
 struct move {
     struct raft_transfer req; /* first */
@@ -256,9 +250,7 @@ void serve_move_leader(struct grpcd_call *call, struct bytes request, void *arg)
         move(n, call, r->target_id);
 }
 
-/* ---- Downgrade
- * -------------------------------------------------------------------------
- */
+/* ---- Downgrade -------------------------------------------------------------------- */
 
 /* The store has one version: what etcd would refuse is refused in its words, the one
  * downgrade that it would begin is not on offer here. */

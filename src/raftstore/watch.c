@@ -45,8 +45,7 @@ static void stream_end(struct watch_stream *s, int code, const char *message)
     mem_free(s);
 }
 
-/* ---- showing -------------------------------------------------------------------------
- */
+/* ---- showing ---------------------------------------------------------------------- */
 
 static void stream_flush(struct watch_stream *s)
 {
@@ -99,8 +98,7 @@ void watch_end(struct node *n)
         stream_end(n->watches.streams, GRPCD_UNAVAILABLE, "etcdserver: server stopped");
 }
 
-/* ---- creating ------------------------------------------------------------------------
- */
+/* ---- creating --------------------------------------------------------------------- */
 
 static int64_t choose_id(struct watch_stream *s, int64_t wanted)
 {
@@ -210,9 +208,7 @@ static void cancel(struct watch_stream *s, int64_t id)
     (void)!watch_say(s, &(struct watch_notice){ .id = id, .canceled = true }, &e);
 }
 
-/* ---- the stream
- * ------------------------------------------------------------------------
- */
+/* ---- the stream ------------------------------------------------------------------- */
 
 static void on_message(struct grpcd_call *call, struct bytes request, void *state)
 {
