@@ -150,7 +150,7 @@ static enum rc from_data_dir(struct cli *c, const void *args, struct err *e)
 
 const struct command cmd_snapshot_from_data_dir = {
     .name = "snapshot from-data-dir",
-    .summary = "a snapshot from a dead member's database and log",
+    .summary = "a snapshot of a dead member, its log applied",
     .description =
         "Reads the data directory of a member that is down and writes the snapshot that "
         "the member would send if it ran: its database, with the entries of its log that "

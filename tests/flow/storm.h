@@ -7,7 +7,8 @@
 #include "wire/wire.h"
 
 /* One of each kind that a storm has not: leases that expire, alarms, users, roles,
- * permissions, a learner added. Ends when the short leases have expired. */
+ * permissions, a learner added. Ends when the short leases, which only some turns have,
+ * are gone. */
 void storm_prepare(struct wire_client *c, unsigned turn);
 
 /* Puts, rewrites, deletes, transactions with compares (nested ones too), leases with and
