@@ -132,6 +132,8 @@ enum rc restore_planfile_render(const struct restore_plan *p,
     return RC_OK;
 }
 
+#define WRITE_ONE "`holdfast restore FILE --write-plan PLAN` writes one"
+
 static enum rc field_missing(const char *path, const char *field, struct err *e)
 {
     return err_set(e, RC_CORRUPT, "the plan '%s' has no usable field '%s'", path, field);
@@ -164,6 +166,27 @@ static enum rc cluster_text(const struct json *members, const char *path, char *
     TRY(buf_add(&text, "", 1, e));
     *out = (char *)GIVE(text.p);
     return RC_OK;
+}
+
+/* Their names have been read already. */
+static enum rc check_member(const struct json *members, const char *path,
+                            const char *name, struct err *e)
+{
+    AT_END(buf_clear) struct buf names = { 0 };
+
+    for (size_t i = 0; i < json_count(members); i++) {
+        const char *known = json_get_str(json_at(members, i), "name");
+
+        if (strcmp(known, name) == 0)
+            return RC_OK;
+        TRY(buf_add(&names, ", ", i == 0 ? 0 : 2, e));
+        TRY(buf_add(&names, known, strlen(known), e));
+    }
+    if (names.n == 0)
+        return field_missing(path, "members", e);
+    return err_set(e, RC_USAGE,
+                   "the plan '%s' has no member '%s'" HINT "its members are: %.*s", path,
+                   name, (int)names.n, (const char *)names.p);
 }
 
 static enum rc check_plan_id(const struct json *o, const struct restore_plan *p,
@@ -252,11 +275,12 @@ static enum rc load(const struct json *o, const char *path, struct restore_reque
     const char *kind = json_get_str(o, "kind");
 
     if (kind == NULL || strcmp(kind, "restore") != 0)
-        return err_set(e, RC_USAGE, "'%s' is no restore plan", path);
+        return err_set(e, RC_USAGE, "'%s' is no restore plan" HINT WRITE_ONE, path);
     q->token = json_get_str(o, "token");
     if (q->token == NULL)
         return field_missing(path, "token", e);
     TRY(cluster_text(json_get(o, "members"), path, &cluster, e));
+    TRY(check_member(json_get(o, "members"), path, q->name, e));
     q->initial_cluster = cluster;
     TRY(read_bump(o, path, q, e));
     TRY(restore_plan_make(q, &p, e));
@@ -269,6 +293,19 @@ static enum rc load(const struct json *o, const char *path, struct restore_reque
     return RC_OK;
 }
 
+/* A file that was cut, or is something else. Its text is no snapshot's. */
+static enum rc parse(struct bytes text, const char *path, struct json **out,
+                     struct err *e)
+{
+    if (text.n == 0)
+        return err_set(e, RC_CORRUPT, "the plan '%s' is empty" HINT WRITE_ONE, path);
+    if (json_parse(text, path, out, e) == RC_OK)
+        return RC_OK;
+    if (e->code == RC_CORRUPT)
+        err_hint(e, "the plan is incomplete or was edited; " WRITE_ONE);
+    return e->code;
+}
+
 enum rc restore_planfile_load(const char *path, const char *name, const char *data_dir,
                               const char *wal_dir, struct restore_plan *out, char **file,
                               struct err *e)
@@ -279,6 +316,6 @@ enum rc restore_planfile_load(const char *path, const char *name, const char *da
     size_t n = 0;
 
     TRY(os_read_file(path, PLAN_MAX, &text, &n, e));
-    TRY(json_parse((struct bytes){ text, n }, path, &o, e));
+    TRY(parse((struct bytes){ text, n }, path, &o, e));
     return load(o, path, &q, out, file, e);
 }

@@ -1,5 +1,6 @@
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "restore/planfile.h"
@@ -134,7 +135,7 @@ CASE(restore_plan, an_edited_file_is_refused)
         { "\"database_sha256\": \"07", "\"database_sha256\": \"08", RC_CORRUPT,
           "an id that" },
         { "\"plan_id\"", "\"plan_it\"", RC_CORRUPT, "an id that" },
-        { "\"members\"", "\"numbers\"", RC_USAGE, "names no member" },
+        { "\"members\"", "\"numbers\"", RC_CORRUPT, "'members'" },
         { "{", "[", RC_CORRUPT, "not valid JSON" },
     };
     const char *path = path_in(tmpdir_new(), "plan.json");
@@ -150,4 +151,42 @@ CASE(restore_plan, an_edited_file_is_refused)
         cr_assert_not_null(strstr(e.why, cases[i].why), "case %zu: %s", i, e.why);
     }
     unlink(path);
+}
+
+static enum rc load_plan(const char *path, const char *name, struct err *e)
+{
+    AT_END(restore_plan_clear) struct restore_plan p = { 0 };
+    AT_END(mem_end) char *file = NULL;
+
+    return restore_planfile_load(path, name, "d", NULL, &p, &file, e);
+}
+
+CASE(restore_plan, a_member_that_it_has_not_is_told_who_is_there)
+{
+    const char *path = path_in(tmpdir_new(), "plan.json");
+    struct err e = { 0 };
+
+    write_plan(path, NULL, NULL);
+    cr_assert_eq(load_plan(path, "c", &e), RC_USAGE);
+    cr_assert_not_null(strstr(e.why, "has no member 'c'"), "%s", e.why);
+    cr_assert_str_eq(e.hint, "its members are: a, b");
+}
+
+/* What is wrong with a plan is no snapshot's business. */
+CASE(restore_plan, a_file_that_was_cut_is_told_about_plans)
+{
+    const char *path = path_in(tmpdir_new(), "plan.json");
+    struct err e = { 0 };
+    struct stat st;
+
+    write_plan(path, NULL, NULL);
+    cr_assert_eq(stat(path, &st), 0);
+    cr_assert_eq(truncate(path, st.st_size / 2), 0);
+    cr_assert_eq(load_plan(path, "a", &e), RC_CORRUPT);
+    cr_assert_str_eq(e.hint, "the plan is incomplete or was edited; `holdfast restore "
+                             "FILE --write-plan PLAN` writes one");
+    cr_assert_eq(truncate(path, 0), 0);
+    cr_assert_eq(load_plan(path, "a", &e), RC_CORRUPT);
+    cr_assert_not_null(strstr(e.why, "is empty"), "%s", e.why);
+    cr_assert_str_eq(e.hint, "`holdfast restore FILE --write-plan PLAN` writes one");
 }
