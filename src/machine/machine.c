@@ -59,10 +59,11 @@ void machine_free(struct machine *m)
  */
 
 enum rule {
-    ADMIN = 1,       /* for users with the role root */
-    NOT_CAPPED = 2,  /* refused under a NOSPACE alarm */
-    NOT_CORRUPT = 4, /* refused under a CORRUPT alarm */
-    INTERNAL = 8,    /* the servers' own, which nobody asked for */
+    ADMIN = 1,        /* for users with the role root */
+    NOT_CAPPED = 2,   /* refused under a NOSPACE alarm */
+    NOT_CORRUPT = 4,  /* refused under a CORRUPT alarm */
+    INTERNAL = 8,     /* the servers' own, which nobody asked for */
+    ADMIN_TO_36 = 16, /* ADMIN up to etcd 3.6, for everybody from 3.7 on */
 };
 
 typedef enum rc apply_fn(struct machine *m, const struct caller *who, const void *request,
@@ -108,7 +109,7 @@ static const struct operation operations[] = {
     { AT(authenticate), 0, authenticate_apply, NULL },
     { AT(auth_enable), ADMIN, auth_enable_apply, NULL },
     { AT(auth_disable), ADMIN, auth_disable_apply, NULL },
-    { AT(auth_status), ADMIN, NULL, auth_status_query },
+    { AT(auth_status), ADMIN_TO_36, NULL, auth_status_query },
     { AT(user_add), ADMIN, user_add_apply, NULL },
     { AT(user_delete), ADMIN, user_delete_apply, NULL },
     { AT(user_change_password), ADMIN, user_change_password_apply, NULL },
@@ -158,7 +159,9 @@ static struct caller caller_of(const Raftreq__InternalRaftRequest *r)
 static enum refusal forbidden(const struct machine *m, const struct caller *who,
                               unsigned rules)
 {
-    enum refusal why = rules & ADMIN ? permit_admin(m, who) : ALLOWED;
+    bool admin =
+        (rules & ADMIN) != 0 || ((rules & ADMIN_TO_36) != 0 && m->options.minor < 7);
+    enum refusal why = admin ? permit_admin(m, who) : ALLOWED;
 
     if (why == ALLOWED && m->corrupt && (rules & NOT_CORRUPT))
         why = REFUSE_CORRUPT;
