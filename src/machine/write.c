@@ -6,21 +6,31 @@
 /* ---- put ----------------------------------------------------------------------------
  */
 
-enum rc put_check(const struct machine *m, const Etcdrpc__PutRequest *r,
-                  enum refusal *why, struct err *e)
+static bool lease_missing(const struct machine *m, const Etcdrpc__PutRequest *r)
+{
+    return r->lease != 0 && lease_find(m, r->lease) == NULL;
+}
+
+static enum rc put_checked(const struct machine *m, const Etcdrpc__PutRequest *r,
+                           bool lease_first, enum refusal *why, struct err *e)
 {
     struct kvstore_record before;
     bool found = true;
 
     if (r->ignore_value || r->ignore_lease)
         TRY(kvstore_get(m->kv, field_bytes(r->key), 0, &before, &found, e));
-    if (!found)
-        *why = REFUSE_KEY_NOT_FOUND;
-    else if (r->lease != 0 && lease_find(m, r->lease) == NULL)
+    *why = found ? ALLOWED : REFUSE_KEY_NOT_FOUND;
+    if (lease_missing(m, r) && (found || lease_first))
         *why = REFUSE_NO_LEASE;
-    else
-        *why = ALLOWED;
     return RC_OK;
+}
+
+/* In a transaction 3.7 was the first to look for the lease before the key; alone, all do.
+ */
+enum rc put_check(const struct machine *m, const Etcdrpc__PutRequest *r,
+                  enum refusal *why, struct err *e)
+{
+    return put_checked(m, r, m->options.minor >= 7, why, e);
 }
 
 /* The value that stays is copied: writing ends what was borrowed. */
@@ -44,6 +54,9 @@ static enum rc put_over(struct kvstore *kv, const Etcdrpc__PutRequest *r,
     return kvstore_put(kv, field_bytes(r->key), value, lease, e);
 }
 
+/* A transaction may delete everything from a key on and then put one of these keys with
+ * its old value. etcd takes that into its log, and ends whenever it applies it; here the
+ * key gets the value and lease of the request, which are none. */
 enum rc put_run(struct kvstore *kv, const Etcdrpc__PutRequest *r, struct buf *out,
                 struct err *e)
 {
@@ -59,17 +72,6 @@ enum rc put_run(struct kvstore *kv, const Etcdrpc__PutRequest *r, struct buf *ou
     return kvstore_put(kv, field_bytes(r->key), field_bytes(r->value), r->lease, e);
 }
 
-/* Alone, etcd looks for the lease first; in a transaction it does not. */
-static enum rc put_alone(const struct machine *m, const Etcdrpc__PutRequest *r,
-                         enum refusal *why, struct err *e)
-{
-    if (r->lease != 0 && lease_find(m, r->lease) == NULL) {
-        *why = REFUSE_NO_LEASE;
-        return RC_OK;
-    }
-    return put_check(m, r, why, e);
-}
-
 enum rc put_apply(struct machine *m, const struct caller *who, const void *request,
                   struct machine_outcome *o, struct err *e)
 {
@@ -77,7 +79,7 @@ enum rc put_apply(struct machine *m, const struct caller *who, const void *reque
     enum refusal why = permit_put(m, who, r);
 
     if (why == ALLOWED)
-        TRY(put_alone(m, r, &why, e));
+        TRY(put_checked(m, r, true, &why, e));
     if (why != ALLOWED)
         return refused(o, why);
     kvstore_begin(m->kv);
