@@ -137,6 +137,18 @@ static bool disagrees(const struct salvage_bucket *b, const struct bolt_pair *pa
            !is_lost(&b->tree, pair->key);
 }
 
+/* Where the lives part is not before the newest record that the tree has up to there. */
+static void lower_to_tree(struct salvage_bucket *b)
+{
+    size_t at = b->pairs.count;
+
+    if (b->alien_from == INT64_MAX)
+        return;
+    while (at > 0 && main_of(b->pairs.items[at - 1].key) >= b->alien_from)
+        at--;
+    b->alien_from = at == 0 ? 0 : main_of(b->pairs.items[at - 1].key) + 1;
+}
+
 static void find_aliens(struct salvage_bucket *b, struct salvage_scan *s, int64_t removed)
 {
     struct bytes newest = newest_of(b);
@@ -156,6 +168,7 @@ static void find_aliens(struct salvage_bucket *b, struct salvage_scan *s, int64_
                 b->alien_from = main_of(pair.key);
         }
     }
+    lower_to_tree(b);
 }
 
 static bool leaf_contradicts(const struct salvage_bucket *b, const struct salvage_leaf *l,
@@ -182,6 +195,21 @@ bool salvage_bucket_contradicted(const struct salvage_bucket *b,
             leaf_contradicts(b, &s->leaves[i], removed, newest))
             return true;
     return false;
+}
+
+bool salvage_bucket_is_newest(const struct salvage_bucket *b,
+                              const struct salvage_scan *s)
+{
+    struct bytes newest = newest_of(b);
+
+    for (size_t i = 0; i < s->count; i++) {
+        const struct salvage_leaf *l = &s->leaves[i];
+
+        if (salvage_leaf_loose(l, MVCC_KEY) &&
+            bytes_compare(pair_at(l, (uint16_t)(l->page.count - 1)).key, newest) > 0)
+            return false;
+    }
+    return true;
 }
 
 /* ---- which strays to take ---------------------------------------------------------- */
@@ -376,9 +404,41 @@ static enum rc drop_stale(struct salvage_bucket *b, const struct salvage_scan *s
     return RC_OK;
 }
 
+/* Strays that disagree with each other are of two lives, and nobody can say which is
+ * which from there on. */
+static void find_forks(struct salvage_bucket *b)
+{
+    for (size_t i = 1; i < b->pairs.count; i++) {
+        const struct salvage_pair *x = &b->pairs.items[i], *y = x - 1;
+
+        if (salvage_pairs_rival(x, y, true) && main_of(x->key) < b->alien_from &&
+            (!bytes_equal(x->key, y->key) || !bytes_equal(x->value, y->value)))
+            b->alien_from = main_of(x->key);
+    }
+}
+
+/* Takes back what may be of another life. */
+static enum rc drop_forks(struct salvage_bucket *b, struct err *e)
+{
+    size_t kept = 0;
+
+    find_forks(b);
+    for (size_t i = 0; i < b->pairs.count; i++) {
+        const struct salvage_pair *x = &b->pairs.items[i];
+
+        if (x->origin == SALVAGE_STRAY && main_of(x->key) >= b->alien_from)
+            TRY(salvage_pairs_add(&b->doubtful, x, e));
+        else
+            b->pairs.items[kept++] = *x;
+    }
+    b->pairs.count = kept;
+    return RC_OK;
+}
+
 static enum rc weigh(struct salvage_bucket *b, struct salvage_scan *s,
                      const struct salvage_compaction *c, struct err *e)
 {
+    TRY(drop_forks(b, e));
     TRY(find_removed(&b->pairs, s, c, e));
     TRY(find_superseded(&b->pairs, s, c->settled, e));
     TRY(drop_stale(b, s, c, e));
@@ -408,7 +468,7 @@ static enum rc settle_doubts(struct salvage_bucket *b, struct err *e)
     enum rc rc;
 
     salvage_pairs_sort(&b->doubtful);
-    rc = salvage_pairs_unite(&b->doubtful, &same, e);
+    rc = salvage_pairs_unite(&b->doubtful, false, &same, e);
     for (size_t i = 0; rc == RC_OK && i < same.count; i++)
         rc = salvage_pairs_add(&b->doubtful, &same.items[i], e);
     salvage_pairs_clear(&same);
@@ -482,7 +542,7 @@ static enum rc accept_doubtful(struct salvage_bucket *b, struct err *e)
         TRY(salvage_pairs_add(&b->pairs, &b->doubtful.items[i], e));
     b->doubtful.count = 0;
     salvage_pairs_sort(&b->pairs);
-    return salvage_pairs_unite(&b->pairs, &b->doubtful, e);
+    return salvage_pairs_unite(&b->pairs, b->bucket == MVCC_KEY, &b->doubtful, e);
 }
 
 enum rc salvage_bucket_fill(struct salvage_bucket *b, struct salvage_scan *s,
@@ -499,7 +559,7 @@ enum rc salvage_bucket_fill(struct salvage_bucket *b, struct salvage_scan *s,
     salvage_pairs_sort(&b->pairs);
     if (b->bucket == MVCC_KEY)
         TRY(weigh(b, s, c, e));
-    TRY(salvage_pairs_unite(&b->pairs, &b->doubtful, e));
+    TRY(salvage_pairs_unite(&b->pairs, b->bucket == MVCC_KEY, &b->doubtful, e));
     TRY(settle_doubts(b, e));
     if (b->bucket == MVCC_KEY)
         TRY(prune_doubts(b, c->removed, e));
@@ -545,10 +605,15 @@ static enum rc measure(const struct salvage_image *i, uint64_t page,
 
         if (t.spans[n].state != SALVAGE_SOUND || leaf->count == 0)
             continue;
+        /* An old branch may point to what has become a leaf of something else. */
+        if (salvage_shape_of(leaf) != MVCC_KEY) {
+            out->lost++;
+            continue;
+        }
         out->records += leaf->count;
         out->newest = bolt_leaf_at(leaf, (uint16_t)(leaf->count - 1)).key;
     }
-    out->lost = t.lost;
+    out->lost += t.lost;
     out->depth = t.depth;
     *steps += t.visited + t.count;
     return RC_OK;

@@ -73,6 +73,10 @@ enum rc salvage_bucket_fill(struct salvage_bucket *b, struct salvage_scan *s,
 bool salvage_bucket_contradicted(const struct salvage_bucket *b,
                                  const struct salvage_scan *s, int64_t removed);
 
+/* Does no leaf outside of the tree reach further than it does? */
+bool salvage_bucket_is_newest(const struct salvage_bucket *b,
+                              const struct salvage_scan *s);
+
 /* The best tree of bucket key among all pages that could be its root: reaching the newest
  * record, with the fewest losses, highest, with the fewest records. *out is 0 when there
  * is no page at all. */

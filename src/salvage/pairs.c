@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "mvcc/schema.h"
 #include "util/mem.h"
 
 enum rc salvage_pairs_add(struct salvage_pairs *p, const struct salvage_pair *pair,
@@ -44,8 +45,16 @@ void salvage_pairs_sort(struct salvage_pairs *p)
         qsort(p->items, p->count, sizeof *p->items, by_key);
 }
 
-enum rc salvage_pairs_unite(struct salvage_pairs *p, struct salvage_pairs *conflicts,
-                            struct err *e)
+bool salvage_pairs_rival(const struct salvage_pair *a, const struct salvage_pair *b,
+                         bool records)
+{
+    if (!records)
+        return bytes_equal(a->key, b->key);
+    return memcmp(a->key.p, b->key.p, MVCC_REV_SIZE) == 0;
+}
+
+enum rc salvage_pairs_unite(struct salvage_pairs *p, bool records,
+                            struct salvage_pairs *conflicts, struct err *e)
 {
     size_t kept = 0;
 
@@ -53,9 +62,9 @@ enum rc salvage_pairs_unite(struct salvage_pairs *p, struct salvage_pairs *confl
         const struct salvage_pair *x = &p->items[i];
         const struct salvage_pair *best = kept == 0 ? NULL : &p->items[kept - 1];
 
-        if (best == NULL || !bytes_equal(best->key, x->key))
+        if (best == NULL || !salvage_pairs_rival(best, x, records))
             p->items[kept++] = *x;
-        else if (!bytes_equal(best->value, x->value))
+        else if (!bytes_equal(best->key, x->key) || !bytes_equal(best->value, x->value))
             TRY(salvage_pairs_add(conflicts, x, e));
     }
     p->count = kept;

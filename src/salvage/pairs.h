@@ -32,10 +32,15 @@ void salvage_pairs_clear(struct salvage_pairs *p);
 /* By key, the more credible first. */
 void salvage_pairs_sort(struct salvage_pairs *p);
 
-/* Of sorted pairs, the first of each key stays. One of other bytes that loses to it goes
- * to `conflicts`. */
-enum rc salvage_pairs_unite(struct salvage_pairs *p, struct salvage_pairs *conflicts,
-                            struct err *e);
+/* Do the two claim one place: by key, in bucket key (`records`) by revision, whether put
+ * or deletion? */
+bool salvage_pairs_rival(const struct salvage_pair *a, const struct salvage_pair *b,
+                         bool records);
+
+/* Of sorted pairs, the first of each place stays. One of other bytes that loses to it
+ * goes to `conflicts`. */
+enum rc salvage_pairs_unite(struct salvage_pairs *p, bool records,
+                            struct salvage_pairs *conflicts, struct err *e);
 
 /* In sorted pairs, the first with that key; NULL when it is not there. */
 const struct salvage_pair *salvage_pairs_find(const struct salvage_pairs *p,

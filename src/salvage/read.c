@@ -7,32 +7,42 @@
 
 /* The root bucket, as far as it can be read. */
 struct view {
-    uint64_t page;
     bool has[MVCC_BUCKETS];
+    uint64_t pages[MVCC_BUCKETS]; /* where the bucket stands */
     struct bolt_bucket buckets[MVCC_BUCKETS];
-    size_t unknown;
+    size_t known, unknown;
 };
 
-static bool view_read(const struct salvage_image *i, uint64_t id, struct view *out)
+static void view_leaf(struct view *v, const struct bolt_page *page)
 {
-    struct bolt_page page;
-
-    *out = (struct view){ .page = id };
-    if (!salvage_image_page(i, id, &page) || page.kind != BOLT_PAGE_LEAF ||
-        page.buckets == 0)
-        return false;
-    for (uint16_t n = 0; n < page.count; n++) {
-        struct bolt_pair pair = bolt_leaf_at(&page, n);
+    for (uint16_t n = 0; n < page->count; n++) {
+        struct bolt_pair pair = bolt_leaf_at(page, n);
         enum mvcc_bucket b = mvcc_bucket_find(pair.key);
         struct bolt_fault fault;
 
-        if (b == MVCC_BUCKETS)
-            out->unknown++;
-        else
-            out->has[b] = pair.is_bucket &&
-                          bolt_bucket_examine(pair.value, &out->buckets[b], &fault);
+        if (b == MVCC_BUCKETS) {
+            v->unknown++;
+            continue;
+        }
+        v->pages[b] = page->id;
+        v->has[b] =
+            pair.is_bucket && bolt_bucket_examine(pair.value, &v->buckets[b], &fault);
+        v->known += v->has[b];
     }
-    return true;
+}
+
+/* A root bucket is one leaf, unless many small buckets lie in it. */
+static enum rc view_read(struct salvage_result *r, uint64_t id, struct view *out,
+                         struct err *e)
+{
+    AT_END(salvage_tree_clear) struct salvage_tree t = { 0 };
+
+    *out = (struct view){ 0 };
+    TRY(salvage_tree_walk(&r->image, id, &r->seen, &t, e));
+    for (size_t i = 0; i < t.count; i++)
+        if (t.spans[i].state == SALVAGE_SOUND)
+            view_leaf(out, &t.spans[i].leaf);
+    return RC_OK;
 }
 
 static enum rc view_tree(struct salvage_result *r, const struct view *v,
@@ -41,7 +51,7 @@ static enum rc view_tree(struct salvage_result *r, const struct view *v,
     if (!v->has[b])
         return salvage_tree_none(out, e);
     if (v->buckets[b].root == 0)
-        return salvage_tree_inline(&v->buckets[b].inlined, v->page, out, e);
+        return salvage_tree_inline(&v->buckets[b].inlined, v->pages[b], out, e);
     return salvage_tree_walk(&r->image, v->buckets[b].root, &r->seen, out, e);
 }
 
@@ -63,6 +73,7 @@ static enum rc consistent_index(struct salvage_result *r, const struct view *v,
     return RC_OK;
 }
 
+/* The one of the newest commit; of its pages the one that shows most. */
 static enum rc find_root(struct salvage_result *r, struct view *out, struct err *e)
 {
     uint64_t best = 0;
@@ -73,10 +84,12 @@ static enum rc find_root(struct salvage_result *r, struct view *out, struct err 
         struct view v;
         uint64_t index;
 
-        if (!view_read(&r->image, r->scan.roots.items[i], &v))
+        TRY(view_read(r, r->scan.roots.items[i], &v, e));
+        if (v.known == 0)
             continue;
         TRY(consistent_index(r, &v, &index, e));
-        if (r->root == SALVAGE_ROOT_FOUND && index <= best)
+        if (r->root == SALVAGE_ROOT_FOUND &&
+            (index < best || (index == best && v.known <= out->known)))
             continue;
         r->root = SALVAGE_ROOT_FOUND;
         best = index;
@@ -89,19 +102,20 @@ static enum rc choose_root(struct salvage_result *r, struct view *v, struct view
                            struct err *e)
 {
     const struct salvage_image *i = &r->image;
+    bool two = i->metas_good > 1 && i->metas[1].root != i->metas[0].root;
 
+    *older = *v = (struct view){ 0 };
+    if (i->metas_good > 0)
+        TRY(view_read(r, i->metas[0].root, v, e));
+    if (two)
+        TRY(view_read(r, i->metas[1].root, older, e));
+    r->root = SALVAGE_ROOT_IN_FORCE;
+    if (v->known > 0)
+        return RC_OK;
+    *v = *older;
     *older = (struct view){ 0 };
-    if (i->metas_good > 0 && view_read(i, i->metas[0].root, v)) {
-        r->root = SALVAGE_ROOT_IN_FORCE;
-        if (i->metas_good > 1 && i->metas[1].root != i->metas[0].root)
-            (void)view_read(i, i->metas[1].root, older);
-        return RC_OK;
-    }
-    if (i->metas_good > 1 && view_read(i, i->metas[1].root, v)) {
-        r->root = SALVAGE_ROOT_BEFORE;
-        return RC_OK;
-    }
-    return find_root(r, v, e);
+    r->root = SALVAGE_ROOT_BEFORE;
+    return v->known > 0 ? RC_OK : find_root(r, v, e);
 }
 
 /* ---- trees ------------------------------------------------------------------------- */
@@ -165,8 +179,9 @@ static enum rc is_part_of(struct salvage_result *r, uint64_t root, bool *out,
 static enum rc check_key_root(struct salvage_result *r, int64_t removed, struct err *e)
 {
     const struct salvage_bucket *key = &r->buckets[MVCC_KEY];
-    bool lost = r->root == SALVAGE_ROOT_FOUND || r->root == SALVAGE_ROOT_NONE ||
-                key->tree.spans[0].page == FINDING_NO_PAGE;
+    bool lost = key->tree.spans[0].page == FINDING_NO_PAGE ||
+                (r->root == SALVAGE_ROOT_FOUND &&
+                 (key->tree.lost > 0 || !salvage_bucket_is_newest(key, &r->scan)));
     uint64_t root;
     bool part;
 

@@ -44,10 +44,10 @@ static enum rc add_leaf(struct salvage_scan *s, const struct bolt_page *page,
 static enum rc add_page(struct salvage_scan *s, const struct bolt_page *page,
                         struct err *e)
 {
+    if (salvage_shape_root(page))
+        return add_id(&s->roots, page->id, e);
     if (page->kind == BOLT_PAGE_BRANCH)
         return salvage_shape_branch(page) ? add_id(&s->branches, page->id, e) : RC_OK;
-    if (page->buckets > 0 && salvage_shape_root(page))
-        return add_id(&s->roots, page->id, e);
     return add_leaf(s, page, e);
 }
 

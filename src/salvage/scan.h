@@ -29,7 +29,7 @@ struct salvage_ids {
 struct salvage_scan {
     struct salvage_leaf *leaves; /* by page */
     size_t count, capacity;
-    struct salvage_ids roots;    /* leaves of a root bucket */
+    struct salvage_ids roots;    /* pages of a root bucket */
     struct salvage_ids branches; /* of bucket key */
 };
 

@@ -192,13 +192,20 @@ bool salvage_shape_branch(const struct bolt_page *branch)
     return true;
 }
 
-bool salvage_shape_root(const struct bolt_page *leaf)
+static bool names_bucket(const struct bolt_page *page, uint16_t i)
 {
-    for (uint16_t i = 0; i < leaf->count; i++) {
-        struct bolt_pair pair = bolt_leaf_at(leaf, i);
+    struct bolt_pair pair;
 
-        if (!pair.is_bucket || mvcc_bucket_find(pair.key) == MVCC_BUCKETS)
+    if (page->kind == BOLT_PAGE_BRANCH)
+        return mvcc_bucket_find(bolt_branch_key(page, i)) != MVCC_BUCKETS;
+    pair = bolt_leaf_at(page, i);
+    return pair.is_bucket && mvcc_bucket_find(pair.key) != MVCC_BUCKETS;
+}
+
+bool salvage_shape_root(const struct bolt_page *page)
+{
+    for (uint16_t i = 0; i < page->count; i++)
+        if (!names_bucket(page, i))
             return false;
-    }
-    return leaf->count > 0;
+    return page->count > 0;
 }

@@ -17,7 +17,7 @@ enum mvcc_bucket salvage_shape_of(const struct bolt_page *leaf);
 /* Do all keys of a branch look like those of bucket key? */
 bool salvage_shape_branch(const struct bolt_page *branch);
 
-/* Is this the leaf of the root bucket: nothing but etcd's buckets? */
-bool salvage_shape_root(const struct bolt_page *leaf);
+/* Is this a leaf or branch of the root bucket: nothing but names of etcd's buckets? */
+bool salvage_shape_root(const struct bolt_page *page);
 
 #endif

@@ -125,10 +125,11 @@ static bool in_place(const struct walk *w, const struct bolt_page *page,
  * the pointer to it is right, its content is gone. */
 static bool was_meant(const struct salvage_image *i, uint64_t id)
 {
-    const uint8_t *p = i->bytes.p + id * i->page_size;
+    const uint8_t *p;
 
     if (id < 2 || id >= i->pages)
         return i->truncated;
+    p = i->bytes.p + id * i->page_size;
     if (le64(p) == id || le16(p + 8) == BOLT_PAGE_LEAF || le16(p + 8) == BOLT_PAGE_BRANCH)
         return true;
     for (uint32_t at = 0; at < i->page_size; at++)

@@ -1,4 +1,5 @@
 /* One page after the other is damaged: all that it did not hold must be saved. */
+#include "tests/unit/salvage/forgery.h"
 #include "tests/unit/salvage/wreck.h"
 
 CASE(salvage, takes_a_sound_file_as_it_is)
@@ -62,5 +63,49 @@ CASE(salvage, survives_flipped_bits_in_any_page, .timeout = 240)
                 wreck_page(&w, id)[at] ^= bit;
                 wreck_check(&w, id, note);
             }
+    }
+}
+
+/* ---- small pages, deep trees, long pasts ------------------------------------------- */
+
+static void wipe_each(struct wreck *w, const char *what)
+{
+    for (uint64_t id = 0; id < w->pages; id++) {
+        char note[80];
+
+        snprintf(note, sizeof note, "%s, page %lu wiped", what, (unsigned long)id);
+        wreck_repair(w);
+        memset(wreck_page(w, id), 0, w->page_size);
+        wreck_check(w, id, note);
+    }
+}
+
+CASE(salvage, survives_any_page_of_a_deep_tree_wiped, .timeout = 120)
+{
+    for (uint64_t seed = 1; seed <= golden_effort(2, 20); seed++) {
+        const struct forgery_options o = {
+            .keys = 60, .steps = 120, .value_max = 2000, .seed = seed
+        };
+        WRECK w;
+
+        wreck_of(&w, forgery_make(&o));
+        wipe_each(&w, "deep");
+    }
+}
+
+/* Every leaf that a compaction has removed still lies in a free page. */
+CASE(salvage, brings_nothing_back, .timeout = 120)
+{
+    for (uint64_t seed = 1; seed <= golden_effort(3, 30); seed++) {
+        const struct forgery_options o = { .keys = 40,
+                                           .steps = 100,
+                                           .value_max = 900,
+                                           .compacted = seed % 3 == 1 ? 101 : 60,
+                                           .past = true,
+                                           .seed = seed };
+        WRECK w;
+
+        wreck_of(&w, forgery_make(&o));
+        wipe_each(&w, "compacted");
     }
 }
