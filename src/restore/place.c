@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "util/log.h"
@@ -185,8 +186,18 @@ static enum rc remove_unfinished_wal(const char *wal_dir, struct err *e)
     return os_remove_tree(AT_FDCWD, wal_dir, e);
 }
 
-/* An explicit WAL directory must be absent, or what an interrupted restore left: etcd
- * itself creates it by rename, so it cannot be a mount point. */
+/* Also where the same file system is mounted twice. A kernel before 5.8 does not tell;
+ * the rename then fails at the end. */
+static bool is_mount_point(int fd)
+{
+    struct statx st;
+
+    return statx(fd, "", AT_EMPTY_PATH, 0, &st) == 0 &&
+           (st.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+}
+
+/* An explicit WAL directory must be absent, empty, or what an interrupted restore left:
+ * like etcd itself we create it by rename, so it cannot be a mount point. */
 static enum rc check_wal_dir(const struct restore_place *p, struct err *e)
 {
     OWNED_FD int fd = -1;
@@ -198,6 +209,12 @@ static enum rc check_wal_dir(const struct restore_place *p, struct err *e)
     TRY(look(p->wal_dir, &fd, &exists, e));
     if (!exists)
         return RC_OK;
+    if (is_mount_point(fd))
+        return err_set(
+            e, RC_REFUSED,
+            "the WAL directory '%s' is a mount point, and it must get its name "
+            "by a rename" HINT "name a directory below it",
+            p->wal_dir);
     if (faccessat(fd, unfinished, F_OK, 0) == 0)
         return remove_unfinished_wal(p->wal_dir, e);
     TRY(sweep_all(fd, ".holdfast-", &others, e));

@@ -196,3 +196,16 @@ CASE(restore_place, what_it_did_not_make_is_not_removed)
     cr_assert_neq(restore_place_open(path_in(tmpdir_new(), "data"), NULL, &p, &e), RC_OK);
     os = real;
 }
+
+/* /proc is one everywhere; nothing is looked for in it. */
+CASE(restore_place, a_mount_point_cannot_become_the_wal_directory)
+{
+    OWNED(restore_place) p = NULL;
+    const char *data = path_in(tmpdir_new(), "data");
+    struct err e = { 0 };
+
+    cr_assert_eq(restore_place_open(data, "/proc", &p, &e), RC_REFUSED);
+    cr_assert_str_eq(e.why, "the WAL directory '/proc' is a mount point, and it must get "
+                            "its name by a rename");
+    cr_assert_eq(access(data, F_OK), -1, "refused before anything was made");
+}
