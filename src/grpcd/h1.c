@@ -130,6 +130,9 @@ enum h1_state h1_parse(struct bytes in, struct h1_request *out)
     bool host = false;
 
     *out = (struct h1_request){ 0 };
+    /* A TLS hello, say, whose client would wait for ever. */
+    if (in.n > 0 && (in.p[0] <= ' ' || in.p[0] >= 0x7f))
+        return bad(out, 400);
     if (end == NULL)
         return in.n > H1_REQUEST_MAX ? bad(out, 431) : H1_MORE;
     out->size = (size_t)(end - in.p) + 4;

@@ -49,6 +49,17 @@ CASE(grpcd_h1, what_is_not_quite_http_is_refused)
     }
 }
 
+CASE(grpcd_h1, a_tls_hello_is_no_request_and_gets_its_answer_at_once)
+{
+    const uint8_t hello[] = { 0x16, 0x03, 0x01, 0x02, 0x00, 0x01 };
+    struct h1_request q;
+
+    for (size_t n = 1; n <= sizeof hello; n++) {
+        cr_assert_eq(h1_parse((struct bytes){ hello, n }, &q), H1_BAD);
+        cr_assert_eq(q.status, 400);
+    }
+}
+
 CASE(grpcd_h1, long_requests_are_refused_before_they_end)
 {
     static char text[H1_REQUEST_MAX + 64];
