@@ -103,7 +103,8 @@ $(BUILD)/gen/proto/%.o: $(GENDIR)/%.c $(GEN:=.h)
 
 # ---- tests ---------------------------------------------------------------------------
 TESTLIB := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/lib/*.c))
-TESTCPP := -I. -DHOLDFAST_BIN='"$(abspath $(BUILD)/holdfast)"'
+TESTCPP := -I. -DHOLDFAST_BIN='"$(abspath $(BUILD)/holdfast)"' \
+           -DHOLDFAST_LAB_BIN='"$(abspath $(BUILD)/holdfast-lab)"'
 $(BUILD)/tests/%.o: CPPFLAGS += $(TESTCPP)
 
 # Fixtures that one folder's tests borrow from another's.
@@ -128,12 +129,12 @@ define flow
 $$(BUILD)/tests/flow/$(1): $$(BUILD)/tests/flow/test_$(1).o $$(FLOWLIB) $$(TESTLIB) $$(call archives,cli $$(uses.cli))
 	@echo "  LD    $$@"
 	@$$(CC) $$(LDFLAGS) $$^ $$(LDLIBS) -lcriterion -lnghttp2 -o $$@
-flow-$(1): $$(BUILD)/tests/flow/$(1) $$(BUILD)/holdfast
+flow-$(1): $$(BUILD)/tests/flow/$(1) $$(BUILD)/holdfast $$(BUILD)/holdfast-lab
 	$$(BUILD)/tests/flow/$(1) -j2 $$(CRITERION)
 endef
 $(foreach f,$(FLOWS),$(eval $(call flow,$(f))))
 flow: $(FLOWS:%=flow-%)           ## whole commands against real etcd (scripts/peers first)
-tests: $(UNITS:%=$(BUILD)/tests/unit/%/run) $(FLOWS:%=$(BUILD)/tests/flow/%) $(BUILD)/holdfast
+tests: $(UNITS:%=$(BUILD)/tests/unit/%/run) $(FLOWS:%=$(BUILD)/tests/flow/%) all
 
 # Each fuzz target runs FUZZ_SECONDS from its corpus; a finding fails the run.
 FUZZ_SECONDS ?= 60

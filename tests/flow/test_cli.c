@@ -84,7 +84,7 @@ static void unchanged(const char *path, const struct imprint *was, const char *w
               "%s touched %s", what, path);
 }
 
-EACH_ETCD(cli, nothing_is_overwritten)
+EACH_BACKEND(cli, nothing_is_overwritten)
 {
     SCENE s = { 0 };
     const char *dir, *plan;
@@ -131,7 +131,7 @@ static const char *damaged_copy(const struct scene *s)
     return path;
 }
 
-EACH_ETCD(cli, exit_codes_tell_what_to_do)
+EACH_BACKEND(cli, exit_codes_tell_what_to_do)
 {
     SCENE s = { 0 };
     const char *out, *bad, *dir, *other;
@@ -196,7 +196,7 @@ static void has_fields(const struct proc *p, const char *const *fields)
 }
 #define HAS_FIELDS(p, ...) has_fields(p, (const char *const[]){ __VA_ARGS__, NULL })
 
-EACH_ETCD(cli, json_has_its_fields)
+EACH_BACKEND(cli, json_has_its_fields)
 {
     SCENE s = { 0 };
 
@@ -226,7 +226,7 @@ EACH_ETCD(cli, json_has_its_fields)
 }
 
 /* All commands agree about the same snapshot, in whatever wrapping. */
-EACH_ETCD(cli, commands_agree_with_each_other)
+EACH_BACKEND(cli, commands_agree_with_each_other)
 {
     SCENE s = { 0 };
     const char *again;
@@ -269,7 +269,7 @@ static void shell(const char *fmt, ...)
     PEER(p, "bash", "-o", "pipefail", "-c", line);
 }
 
-EACH_ETCD(cli, dash_is_a_pipe)
+EACH_BACKEND(cli, dash_is_a_pipe)
 {
     SCENE s = { 0 };
     const char *h = HOLDFAST_BIN, *dir;
@@ -319,7 +319,7 @@ static void private_under(const struct scene *s, mode_t mask, const char *prefix
         cr_assert_eq(nftw(names[i], check_mode, 8, FTW_PHYS), 0, "%s", names[i]);
 }
 
-EACH_ETCD(cli, what_is_written_is_for_its_owner_alone)
+EACH_BACKEND(cli, what_is_written_is_for_its_owner_alone)
 {
     SCENE s = { 0 };
 
@@ -343,7 +343,7 @@ static void read_every_way(const struct scene *s, const char *file, const char *
     TOOL(restore, 0, "restore", file, "-i", s->key, "--data-dir", dir);
 }
 
-EACH_ETCD(cli, inputs_are_never_changed)
+EACH_BACKEND(cli, inputs_are_never_changed)
 {
     SCENE s = { 0 };
     struct imprint db, sealed, key;

@@ -88,7 +88,7 @@ static void check_history(const struct cluster *k, struct wire_client *c, uint64
     }
 }
 
-EACH_ETCD(hashkv, equals_the_servers_at_every_revision)
+EACH_BACKEND(hashkv, equals_the_servers_at_every_revision)
 {
     unsigned seeds = getenv("HOLDFAST_LONG") == NULL ? 1 : SEEDS_LONG;
 
@@ -103,7 +103,7 @@ EACH_ETCD(hashkv, equals_the_servers_at_every_revision)
 }
 
 /* A record with main 1 does not exist, but an empty store answers for it. */
-EACH_ETCD(hashkv, an_empty_store_has_one_too)
+EACH_BACKEND(hashkv, an_empty_store_has_one_too)
 {
     CLUSTER k = { 0 };
     OWNED(wire_client) c = NULL;
@@ -130,7 +130,7 @@ static void command_says(const char *file, int64_t revision, struct flow_hash wa
                  revision == 0 ? want.revision : revision, "%s at %s", file, rev);
 }
 
-EACH_ETCD(hashkv, the_command_says_the_same)
+EACH_BACKEND(hashkv, the_command_says_the_same)
 {
     CLUSTER k = { 0 };
     OWNED(wire_client) c = NULL;
@@ -172,7 +172,7 @@ static void cluster_says(const struct cluster *k, const char *file, int status,
 
 /* The member has its answer also when it was compacted up to the snapshot's revision,
  * and no longer when it was compacted beyond. */
-EACH_ETCD(hashkv, a_verify_asks_the_cluster)
+EACH_BACKEND(hashkv, a_verify_asks_the_cluster)
 {
     CLUSTER k = { 0 };
     OWNED(wire_client) c = NULL;
@@ -194,7 +194,7 @@ EACH_ETCD(hashkv, a_verify_asks_the_cluster)
 }
 
 /* Another cluster that has the same revisions is not this one. */
-EACH_ETCD(hashkv, another_history_of_the_same_length_differs)
+EACH_BACKEND(hashkv, another_history_of_the_same_length_differs)
 {
     CLUSTER one = { 0 }, two = { 0 };
     OWNED(wire_client) c1 = NULL;

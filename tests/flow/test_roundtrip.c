@@ -100,7 +100,7 @@ static void add_member(struct cluster *c, struct wire_client *w)
     same_hash(flow_hashkv(both, 0, head), flow_hashkv(both, 1, head), "the new member");
 }
 
-EACH_ETCD(roundtrip, nothing_is_lost_and_a_member_can_join)
+EACH_BACKEND(roundtrip, nothing_is_lost_and_a_member_can_join)
 {
     CLUSTER from = { 0 }, to = { 0 };
     OWNED(wire_client) before = NULL;
@@ -132,7 +132,7 @@ EACH_ETCD(roundtrip, nothing_is_lost_and_a_member_can_join)
 
 /* With authentication on: the snapshot is taken by root, and the users, their passwords
  * and the rule itself are there again. */
-EACH_ETCD(roundtrip, authentication_stays_on)
+EACH_BACKEND(roundtrip, authentication_stays_on)
 {
     CLUSTER from = { 0 }, to = { 0 };
     OWNED(wire_client) w = NULL;
@@ -182,7 +182,7 @@ static void watch_is_refused(const struct cluster *c, int64_t revision)
               rev, out);
 }
 
-EACH_ETCD(roundtrip, no_revision_is_used_twice_after_a_bump)
+EACH_BACKEND(roundtrip, no_revision_is_used_twice_after_a_bump)
 {
     CLUSTER from = { 0 }, to = { 0 };
     OWNED(wire_client) before = NULL;
@@ -220,7 +220,7 @@ EACH_ETCD(roundtrip, no_revision_is_used_twice_after_a_bump)
 
 /* A snapshot with Kubernetes keys is bumped unasked, and what comes of it is a database
  * like any other: it survives a second boot, is saved, proved and restored again. */
-EACH_ETCD(roundtrip, a_bumped_cluster_is_like_any_other)
+EACH_BACKEND(roundtrip, a_bumped_cluster_is_like_any_other)
 {
     CLUSTER from = { 0 }, to = { 0 }, again = { 0 };
     OWNED(wire_client) before = NULL;
@@ -301,7 +301,7 @@ static void restore_by_plan(const struct cluster *to, const char *file, unsigned
          m->name, "--data-dir", m->data_dir);
 }
 
-EACH_ETCD(roundtrip, three_members_from_one_plan)
+EACH_BACKEND(roundtrip, three_members_from_one_plan)
 {
     CLUSTER from = { 0 }, to = { 0 };
     OWNED(wire_client) before = NULL;
@@ -357,7 +357,7 @@ static void spoil(const struct cluster *c, struct wire_client *w)
     cr_assert_eq(wire_last(w)->detail, WIRE_NO_SPACE, "%s: %s", c->backend->name, e.why);
 }
 
-EACH_ETCD(roundtrip, the_old_clusters_troubles_stay_behind)
+EACH_BACKEND(roundtrip, the_old_clusters_troubles_stay_behind)
 {
     static const char *const small[] = { "--quota-backend-bytes=4194304", NULL };
     CLUSTER from = { 0 }, to = { 0 };

@@ -52,7 +52,7 @@ static void refused(const struct proc *p, const char *word, const char *what)
     cr_assert(strstr(p->err, "next:") != NULL, "%s: %s", what, p->err);
 }
 
-EACH_ETCD(tls, good_certificates_work)
+EACH_BACKEND(tls, good_certificates_work)
 {
     CLUSTER c = { 0 };
     const char *dir = certificates(), *ca = path_in(dir, "ca.crt");
@@ -68,7 +68,7 @@ EACH_ETCD(tls, good_certificates_work)
     cr_assert_str_eq(dir_listing(c.dir), "m0 m0.log x.db");
 }
 
-EACH_ETCD(tls, whom_nobody_vouches_for_is_refused)
+EACH_BACKEND(tls, whom_nobody_vouches_for_is_refused)
 {
     CLUSTER c = { 0 };
     const char *dir = certificates(), *ca = path_in(dir, "ca.crt");
@@ -124,7 +124,7 @@ EACH_ETCD(tls, a_server_that_is_not_who_it_should_be_is_refused)
 }
 
 /* Speaking TLS to a server that does not, and the reverse. */
-EACH_ETCD(tls, both_sides_must_agree_to_use_it)
+EACH_BACKEND(tls, both_sides_must_agree_to_use_it)
 {
     CLUSTER with = { 0 }, without = { 0 };
     const char *dir = certificates(), *file;
@@ -169,7 +169,7 @@ static const char *password_file(const char *dir, const char *name, const char *
     return path;
 }
 
-EACH_ETCD(tls, only_root_may_take_a_snapshot)
+EACH_BACKEND(tls, only_root_may_take_a_snapshot)
 {
     CLUSTER c = { 0 };
     const char *file, *at, *right, *wrong;
@@ -196,7 +196,7 @@ EACH_ETCD(tls, only_root_may_take_a_snapshot)
 }
 
 /* A user where no login is needed is no mistake: scripts outlive settings. */
-EACH_ETCD(tls, a_login_that_is_not_needed_does_no_harm)
+EACH_BACKEND(tls, a_login_that_is_not_needed_does_no_harm)
 {
     CLUSTER c = { 0 };
 
@@ -213,7 +213,7 @@ EACH_ETCD(tls, a_login_that_is_not_needed_does_no_harm)
     snprintf(name, sizeof name, fmt, __VA_ARGS__)
 
 /* etcdctl's variables count, HOLDFAST_ before them, and a flag before both. */
-EACH_ETCD(tls, the_environment_of_etcdctl_counts)
+EACH_BACKEND(tls, the_environment_of_etcdctl_counts)
 {
     CLUSTER c = { 0 };
     const char *dir = certificates();
@@ -252,7 +252,7 @@ EACH_ETCD(tls, the_environment_of_etcdctl_counts)
     }
 }
 
-EACH_ETCD(tls, user_and_password_come_from_the_environment)
+EACH_BACKEND(tls, user_and_password_come_from_the_environment)
 {
     CLUSTER c = { 0 };
 

@@ -17,8 +17,9 @@
 #include "util/clock.h"
 
 const struct cluster_backend cluster_backends[] = {
-    { "etcd 3.4", "3.4", 4 }, { "etcd 3.5", "3.5", 5 }, { "etcd 3.6", "3.6", 6 },
-    { "etcd 3.7", "3.7", 7 }, { NULL, NULL, 0 },
+    { "etcd 3.4", "3.4", 4, false }, { "etcd 3.5", "3.5", 5, false },
+    { "etcd 3.6", "3.6", 6, false }, { "etcd 3.7", "3.7", 7, false },
+    { "lab", "3.6", 6, true },       { NULL, NULL, 0, false },
 };
 
 static char *rotating(void)
@@ -29,12 +30,12 @@ static char *rotating(void)
     return texts[turn++ % 16];
 }
 
-const struct cluster_backend *cluster_backend(const char *version)
+const struct cluster_backend *cluster_backend(const char *which)
 {
     for (const struct cluster_backend *b = cluster_backends; b->name != NULL; b++)
-        if (strcmp(b->version, version) == 0)
+        if (strcmp(b->store ? b->name : b->version, which) == 0)
             return b;
-    cr_assert_fail("no backend %s", version);
+    cr_assert_fail("no backend %s", which);
     return NULL;
 }
 
@@ -43,6 +44,8 @@ const char *cluster_tool(const struct cluster_backend *b, const char *tool)
     const char *cache = getenv("HOLDFAST_PEERS"), *xdg = getenv("XDG_CACHE_HOME");
     char *path = rotating();
 
+    if (b->store && strcmp(tool, "etcd") == 0)
+        return HOLDFAST_LAB_BIN;
     if (cache != NULL)
         snprintf(path, 4096, "%s/%s/%s", cache, b->version, tool);
     else if (xdg != NULL)
@@ -55,7 +58,8 @@ const char *cluster_tool(const struct cluster_backend *b, const char *tool)
 
 bool cluster_available(const struct cluster_backend *b)
 {
-    if (access(cluster_tool(b, "etcd"), X_OK) == 0)
+    if (access(cluster_tool(b, "etcd"), X_OK) == 0 &&
+        access(cluster_tool(b, "etcdctl"), X_OK) == 0)
         return true;
     fprintf(stderr, "SKIPPED: %s is not in the peers' cache (run scripts/peers)\n",
             b->name);
@@ -269,8 +273,8 @@ const char *cluster_ctl(const struct cluster *c, unsigned i, const char *const a
     return out;
 }
 
-/* The server's own health check is a linearizable read. Asked by hand on the metrics
- * port: it needs no login and no certificate there, and no etcdctl. */
+/* The server's own health check is a linearizable read. Asked by hand, on the metrics
+ * port where there is one: it needs no login and no certificate there, and no etcdctl. */
 static bool healthy(int port)
 {
     static const char get[] = "GET /health HTTP/1.0\r\n\r\n";
@@ -290,13 +294,24 @@ static bool healthy(int port)
     return ok;
 }
 
+static bool serves(const struct cluster *c, unsigned i)
+{
+    const struct cluster_member *m = &c->members[i];
+
+    if (!c->backend->store)
+        return healthy(m->metrics_port);
+    if (c->options.tls_dir == NULL)
+        return healthy(m->client_port);
+    return cluster_ctl_try(c, i, (const char *const[]){ "get", "x", NULL }, NULL);
+}
+
 void cluster_wait(struct cluster *c, unsigned i)
 {
     struct cluster_member *m = &c->members[i];
     uint64_t end = clock_ms() + 60000;
 
     while (clock_ms() < end && proc_runs(m->pid)) {
-        if (healthy(m->metrics_port))
+        if (serves(c, i))
             return;
         clock_sleep_ms(20);
     }

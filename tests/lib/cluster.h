@@ -1,7 +1,8 @@
 /* A cluster for a flow test: 1 to 7 members on loopback, from any backend.
  *
- * A backend is a server program: real etcd 3.4, 3.5, 3.6 or 3.7 from the peers' cache.
- * Every flow test takes one, so that the same test runs on all of them. */
+ * A backend is a server program: real etcd 3.4, 3.5, 3.6 or 3.7 from the peers' cache, or
+ * holdfast-lab of the same build, which answers as 3.6 and is asked through the etcdctl
+ * of 3.6. Every flow test takes one, so that the same test runs on all of them. */
 #ifndef TESTS_LIB_CLUSTER_H
 #define TESTS_LIB_CLUSTER_H
 
@@ -12,26 +13,29 @@
 enum { CLUSTER_MAX = 7 };
 
 struct cluster_backend {
-    const char *name;    /* "etcd 3.5" */
-    const char *version; /* "3.5" */
+    const char *name;    /* "etcd 3.5", "lab" */
+    const char *version; /* "3.5": whose tools go with it */
     int minor;
+    bool store; /* our own: its data directory is not etcd's */
 };
 
 /* All backends, ended by name == NULL. */
 extern const struct cluster_backend cluster_backends[];
-const struct cluster_backend *cluster_backend(const char *version);
+/* By version, which means a real etcd, or by name. */
+const struct cluster_backend *cluster_backend(const char *which);
 
 /* Is its program in the cache? Missing ones make the calling test skip, loudly, unless
  * HOLDFAST_REQUIRE_PEERS is set (CI): then it fails. */
 bool cluster_available(const struct cluster_backend *b);
 
-/* Path of "etcd", "etcdctl" or "etcdutl" of that version, in a rotating buffer. */
+/* Path of "etcd", "etcdctl" or "etcdutl" of that version, in a rotating buffer; "etcd" of
+ * the lab is holdfast-lab. */
 const char *cluster_tool(const struct cluster_backend *b, const char *tool);
 
 struct cluster_member {
     char name[16];
     int client_port, peer_port;
-    int metrics_port; /* plain HTTP whatever the client port speaks */
+    int metrics_port; /* plain HTTP whatever the client port speaks; not of the lab */
     char data_dir[512], log[512];
     pid_t pid; /* 0: not running */
 };
