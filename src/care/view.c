@@ -109,6 +109,29 @@ static void take_quota(struct care_member *m)
     }
 }
 
+/* Where nobody finishes a linearizable read it is nobody's own fault: there is no quorum,
+ * or an election is on. */
+static void excuse_the_frozen(struct care_view *v)
+{
+    size_t voters = 0, answered = 0, frozen = 0;
+    bool quorum;
+
+    for (size_t i = 0; i < v->count; i++) {
+        const struct care_member *m = &v->items[i];
+
+        voters += care_is_voter(m);
+        answered += care_is_voter(m) && m->answered;
+        frozen += care_is_voter(m) && m->state == CARE_FROZEN;
+    }
+    quorum = quorum_of(voters, answered).has;
+    if (quorum && (frozen < answered || frozen < 2))
+        return;
+    v->reads_hang = quorum;
+    for (size_t i = 0; i < v->count; i++)
+        if (v->items[i].state == CARE_FROZEN)
+            v->items[i].state = CARE_UP;
+}
+
 void care_view_derive(struct care_view *v)
 {
     uint64_t term = 0;
@@ -130,6 +153,7 @@ void care_view_derive(struct care_view *v)
         take_alarms(v, m);
         take_quota(m);
     }
+    excuse_the_frozen(v);
 }
 
 bool care_is_voter(const struct care_member *m)
@@ -237,12 +261,15 @@ static enum rc first_trouble(const struct care_view *v, struct err *e)
 enum rc care_view_verdict(const struct care_view *v, struct err *e)
 {
     static const char hint[] = "'holdfast doctor' says what to do";
+    const char *whole = v->leader == 0  ? "the cluster has no leader"
+                        : v->reads_hang ? "no member finishes a linearizable read"
+                                        : NULL;
     enum rc rc = RC_OK;
 
     if (!anybody(v))
         return nobody(v, e);
-    if (v->leader == 0)
-        rc = err_set(e, RC_DEGRADED, "the cluster has no leader");
+    if (whole != NULL)
+        rc = err_set(e, RC_DEGRADED, "%s", whole);
     if (rc == RC_OK)
         rc = first_trouble(v, e);
     if (rc == RC_OK && v->foreign_alarms != 0)

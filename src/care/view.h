@@ -59,6 +59,7 @@ struct care_view {
     int64_t revision;        /* the newest anybody has */
     uint64_t index;          /* the newest committed anybody knows of */
     unsigned foreign_alarms; /* of members that are gone from the list */
+    bool reads_hang;         /* a quorum answers, and none of it finishes a read */
 };
 void care_view_clear(struct care_view *v);
 void care_member_clear(struct care_member *m);

@@ -21,6 +21,7 @@ const struct command *const cli_commands[] = {
     &cmd_hash,
     &cmd_alarm_list,
     &cmd_alarm_disarm,
+    &cmd_doctor,
     &cmd_keygen,
     &cmd_help,
     &cmd_version,

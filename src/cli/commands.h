@@ -11,6 +11,7 @@ extern const struct command cmd_snapshot_save, cmd_snapshot_status, cmd_snapshot
 extern const struct command cmd_snapshot_from_data_dir, cmd_snapshot_salvage;
 extern const struct command cmd_status;
 extern const struct command cmd_hash, cmd_alarm_list, cmd_alarm_disarm;
+extern const struct command cmd_doctor;
 extern const struct command cmd_help, cmd_version, cmd_completion, cmd_manual;
 
 #endif

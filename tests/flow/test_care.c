@@ -246,6 +246,12 @@ EACH_ETCD(care, hash_names_the_odd_one)
     cr_assert_str_eq(vote_of(o, "m1"), "odd");
     cr_assert_str_eq(vote_of(o, "m2"), "agrees");
     cr_assert(strstr(p.err, "data of m1 differs") != NULL, "%s", p.err);
+    TOOL(doctor, 8, "doctor", "--endpoints", cluster_endpoint(&c, 0));
+    cr_assert(strstr(doctor.out, "CRIT  the data of m1 differs") != NULL, "%s",
+              doctor.out);
+    cr_assert(strstr(doctor.out, "Next:  holdfast snapshot save before-repair.db") !=
+                  NULL,
+              "%s", doctor.out);
     activate(w, WIRE_ALARM_CORRUPT);
     TOOL(refused, 5, "alarm", "disarm", "--endpoints", cluster_endpoint(&c, 0));
     cr_assert(strstr(refused.err, "data of m1 differs") != NULL, "%s", refused.err);
@@ -272,6 +278,9 @@ EACH_ETCD(care, alarms_are_listed_and_disarmed_when_their_reason_is_gone)
               "%s", listed.out);
     TOOL(status, 8, "status", "--endpoints", at);
     cr_assert(strstr(status.out, "NOSPACE CORRUPT") != NULL, "%s", status.out);
+    TOOL(doctor, 8, "doctor", "--endpoints", at);
+    cr_assert(strstr(doctor.out, "alarm NOSPACE is raised for m0") != NULL, "%s",
+              doctor.out);
     TOOL(dry, 0, "alarm", "disarm", "--dry-run", "--endpoints", at);
     TOOL(still, 8, "alarm", "list", "--endpoints", at);
     TOOL(one, 0, "alarm", "disarm", "--type", "nospace", "--member", "m0", "--endpoints",
@@ -281,4 +290,143 @@ EACH_ETCD(care, alarms_are_listed_and_disarmed_when_their_reason_is_gone)
     TOOL(all, 0, "alarm", "disarm", "--endpoints", at);
     TOOL(gone, 0, "alarm", "list", "--endpoints", at);
     TOOL(fine, 0, "status", "--endpoints", at);
+}
+
+/* ---- doctor -------------------------------------------------------------------------
+ */
+
+static bool has_finding(const struct json *o, const char *code)
+{
+    const struct json *all = json_get(o, "findings");
+
+    for (size_t i = 0; i < json_count(all); i++)
+        if (strcmp(json_get_str(json_at(all, i), "code"), code) == 0)
+            return true;
+    return false;
+}
+
+static void quorum_is(const struct json *o, int64_t up, int64_t tolerates)
+{
+    const struct json *q = json_get(o, "quorum");
+
+    cr_assert_eq(flow_number(q, "voters"), 3);
+    cr_assert_eq(flow_number(q, "needed"), 2);
+    cr_assert_eq(flow_number(q, "up"), up);
+    cr_assert_eq(flow_number(q, "tolerates"), tolerates);
+}
+
+/* One after the other: all well, one stopped, one of them killed too, all gone. */
+EACH_ETCD(care, doctor_follows_a_cluster_to_its_end)
+{
+    CLUSTER c = { 0 };
+    OWNED(json) well = NULL;
+    OWNED(json) edge = NULL;
+    OWNED(json) lost = NULL;
+    OWNED(json) gone = NULL;
+    const char *at;
+    unsigned leader;
+
+    cluster_start(&c, b, &(struct cluster_options){ .members = 3 });
+    TOOL(p, 0, "doctor", "-w", "json", "--endpoints", cluster_endpoint(&c, 0));
+    flow_json(&p, &well);
+    leader = (unsigned)flow_text(well, "leader")[1] - '0';
+    at = cluster_endpoint(&c, leader);
+    cr_assert_str_eq(flow_text(well, "verdict"), "healthy", "%s", p.out);
+    cr_assert_str_eq(flow_text(well, "data"), "equal");
+    cr_assert_eq(json_count(json_get(well, "members")), 3);
+    quorum_is(well, 3, 1);
+    kill(c.members[(leader + 1) % 3].pid, SIGSTOP);
+    TOOL(q, 8, "doctor", "-w", "json", "--command-timeout", "1500ms", "--endpoints", at);
+    flow_json(&q, &edge);
+    quorum_is(edge, 2, 0);
+    cr_assert(has_finding(edge, "quorum-edge") && has_finding(edge, "member-down"));
+    cluster_kill(&c, (leader + 2) % 3, SIGKILL);
+    TOOL(r, 8, "doctor", "-w", "json", "--command-timeout", "1500ms", "--endpoints", at);
+    kill(c.members[(leader + 1) % 3].pid, SIGCONT);
+    flow_json(&r, &lost);
+    cr_assert_str_eq(flow_text(lost, "verdict"), "no-quorum", "%s", r.out);
+    quorum_is(lost, 1, 0);
+    cluster_stop(&c);
+    TOOL(s, 4, "doctor", "-w", "json", "--endpoints", at);
+    flow_json(&s, &gone);
+    cr_assert_str_eq(flow_text(gone, "verdict"), "unreachable");
+}
+
+CASE(care, doctor_fits_a_terminal, .timeout = FLOW_TIMEOUT_S)
+{
+    CLUSTER c = { 0 };
+
+    flow_need("3.5");
+    cluster_start(&c, cluster_backend("3.5"), &(struct cluster_options){ .members = 2 });
+    TOOL(p, 0, "doctor", "--endpoints", cluster_endpoint(&c, 0));
+    cr_assert(strstr(p.out, "two voters need both") != NULL, "%s", p.out);
+    for (char *save, *line = strtok_r(p.out, "\n", &save); line != NULL;
+         line = strtok_r(NULL, "\n", &save))
+        cr_assert_leq(strlen(line), 80, "%s", line);
+}
+
+static const char make_certificates[] =
+    "set -e; cd \"$1\"\n"
+    "ca() { openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days "
+    "300 -subj \"/CN=$1\" -keyout $1.key -out $1.crt; }\n"
+    "sign() {\n"
+    "  openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj \"/CN=$1\" "
+    "-keyout $1.key -out $1.csr\n"
+    "  printf 'subjectAltName=IP:127.0.0.1\n' > ext\n"
+    "  openssl x509 -req -in $1.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days $2 "
+    "-extfile ext -out $1.crt\n"
+    "}\n"
+    "ca ca; ca stranger; sign server 20; sign client 200; sign old -1\n";
+
+/* Certificates that nobody trusts, or that have expired, are told with their days. */
+EACH_ETCD(care, doctor_reads_certificates)
+{
+    CLUSTER c = { 0 };
+    OWNED(json) soon = NULL;
+    OWNED(json) over = NULL;
+    const char *dir = tmpdir_new(), *ca = path_in(dir, "ca.crt"), *at;
+    char swap[1200];
+
+    PEER(made, "sh", "-c", make_certificates, "sh", dir);
+    cluster_start(&c, b, &(struct cluster_options){ .tls_dir = dir });
+    at = cluster_endpoint(&c, 0);
+    TOOL(p, 8, "doctor", "-w", "json", "--cacert", ca, "--cert",
+         path_in(dir, "client.crt"), "--key", path_in(dir, "client.key"), "--endpoints",
+         at);
+    flow_json(&p, &soon);
+    cr_assert_eq(json_count(json_get(soon, "certificates")), 3, "%s", p.out);
+    cr_assert(has_finding(soon, "cert-expiring"), "%s", p.out);
+    TOOL(stranger, 7, "status", "--cacert", path_in(dir, "stranger.crt"), "--endpoints",
+         at);
+    cr_assert(strstr(stranger.out, "barred") != NULL, "%s", stranger.out);
+    snprintf(swap, sizeof swap,
+             "cd '%s' && cp old.crt server.crt && cp old.key "
+             "server.key",
+             dir);
+    PEER(swapped, "sh", "-c", swap);
+    TOOL(expired, 7, "status", "--cacert", ca, "--endpoints", at);
+    cr_assert(strstr(expired.err, "expired") != NULL, "%s", expired.err);
+    TOOL(q, 4, "doctor", "-w", "json", "--cacert", ca, "--endpoints", at);
+    flow_json(&q, &over);
+    cr_assert(has_finding(over, "cert-expired"), "%s", q.out);
+    cr_assert(strstr(flow_text(over, "next"), "openssl s_client") != NULL, "%s", q.out);
+}
+
+/* A user without the root role learns what it may, and is told what it may not. */
+EACH_ETCD(care, permissions_that_are_missing_are_named)
+{
+    CLUSTER c = { 0 };
+    const char *at;
+
+    cluster_start(&c, b, NULL);
+    at = cluster_endpoint(&c, 0);
+    CTL(&c, 0, "user", "add", "root:secret");
+    CTL(&c, 0, "user", "add", "reader:secret");
+    CTL(&c, 0, "user", "grant-role", "root", "root");
+    CTL(&c, 0, "auth", "enable");
+    TOOL(fine, 0, "doctor", "--user", "root:secret", "--endpoints", at);
+    TOOL(hash, 7, "hash", "--user", "reader:secret", "--endpoints", at);
+    cr_assert(strstr(hash.err, "role root") != NULL, "%s", hash.err);
+    TOOL(wrong, 7, "status", "--user", "root:wrong", "--endpoints", at);
+    cr_assert(strstr(wrong.out, "barred") != NULL, "%s", wrong.out);
 }

@@ -164,3 +164,35 @@ CASE(care_view, the_quota_of_older_servers_comes_from_their_metrics)
     cr_assert_eq(v.items[0].quota_from, CARE_FROM_METRICS);
     cr_assert_eq(v.items[1].quota_from, CARE_UNKNOWN);
 }
+
+CASE(care_view, who_cannot_read_for_want_of_a_quorum_is_not_frozen)
+{
+    VIEW v = sample_view(3);
+
+    v.items[0].state = CARE_FROZEN;
+    care_view_derive(&v);
+    cr_assert_eq(v.items[0].state, CARE_FROZEN, "the others could serve it");
+    sample_fail(&v, 1, CARE_DOWN, "gone");
+    care_view_derive(&v);
+    cr_assert_eq(v.items[0].state, CARE_FROZEN);
+    sample_fail(&v, 2, CARE_SILENT, "gone");
+    care_view_derive(&v);
+    cr_assert_eq(v.items[0].state, CARE_UP);
+    cr_assert_eq(care_quorum(&v).up, 1);
+}
+
+CASE(care_view, when_nobody_finishes_a_read_it_is_the_cluster)
+{
+    struct err e = { 0 };
+    VIEW v = sample_view(3);
+    VIEW one = sample_view(1);
+
+    v.items[0].state = v.items[1].state = v.items[2].state = CARE_FROZEN;
+    care_view_derive(&v);
+    cr_assert(v.reads_hang && v.items[1].state == CARE_UP);
+    cr_assert_eq(care_view_verdict(&v, &e), RC_DEGRADED);
+    cr_assert_str_eq(e.why, "no member finishes a linearizable read");
+    one.items[0].state = CARE_FROZEN;
+    care_view_derive(&one);
+    cr_assert(!one.reads_hang && one.items[0].state == CARE_FROZEN);
+}
