@@ -1,16 +1,5 @@
-/* The control socket: a line is a command, its answer is "ok" or "error: ...".
- *
- *     cut MEMBER [in|out|both]    drop what passes between us and it (an id in hex, or
- * its name) heal [MEMBER]               one link, or everything that was broken delay MS
- * each message to a member slow-disk MS                each write of the log full-disk,
- * fail-fsync       the next write of the log ends this member, as etcd freeze-clock
- * leases do not age pause MS                    the whole member stands still
- *     corrupt-snapshot            a bit of each streamed snapshot is flipped
- *     truncate-snapshot BYTES     each streamed snapshot breaks off there
- *     stall-snapshot              each stops half-way
- *     endless-snapshot            each is empty messages for ever
- *     status                      one line of facts
- */
+/* The control socket: a line is a command, its answer is "ok" or "error: ...". The
+ * commands are told in docs/lab.md. */
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -85,8 +74,9 @@ static const char *do_heal(struct node *n, const struct line *l, char *out, size
 
     (void)out;
     (void)room;
+    /* A disk that lied has lost its place in the log: only a kill ends that. */
     if (l->count < 2)
-        n->faults = (struct faults){ 0 };
+        n->faults = (struct faults){ .lying_disk = n->faults.lying_disk };
     else if (id == 0 || !faults_cut(&n->faults, id, 0))
         return "no such member";
     return NULL;
@@ -154,6 +144,7 @@ static const char *do_switch(struct node *n, const struct line *l, char *out, si
     } switches[] = {
         { "full-disk", &n->faults.full_disk },
         { "fail-fsync", &n->faults.fail_fsync },
+        { "lying-disk", &n->faults.lying_disk },
         { "freeze-clock", &n->faults.clock_frozen },
         { "corrupt-snapshot", &n->faults.corrupt_snapshot },
         { "stall-snapshot", &n->faults.stall_snapshot },
@@ -165,6 +156,43 @@ static const char *do_switch(struct node *n, const struct line *l, char *out, si
     for (size_t i = 0; i < sizeof switches / sizeof *switches; i++)
         if (strcmp(switches[i].name, l->words[0]) == 0)
             *switches[i].flag = true;
+    return NULL;
+}
+
+struct newest {
+    const struct fsm *fsm;
+    uint8_t *last; /* of the newest record that is in memory of our own */
+};
+
+static enum rc look_at(void *arg, const struct kvstore_record *r, bool *stop,
+                       struct err *e)
+{
+    struct newest *it = arg;
+    struct bytes file =
+        it->fsm->file == NULL ? (struct bytes){ 0 } : bolt_file_bytes(it->fsm->file);
+    uintptr_t at = (uintptr_t)r->stored.p, begin = (uintptr_t)file.p;
+
+    (void)stop;
+    (void)e;
+    /* What lies in the mapped file cannot be written. */
+    if (!r->tombstone && (at < begin || at >= begin + file.n))
+        it->last = (uint8_t *)(at + r->stored.n - 1);
+    return RC_OK;
+}
+
+static const char *do_corrupt(struct node *n, const struct line *l, char *out,
+                              size_t room)
+{
+    struct newest newest = { .fsm = &n->fsm };
+    struct err e;
+
+    (void)l;
+    (void)out;
+    (void)room;
+    if (kvstore_changes(machine_kv(n->fsm.machine), 1, look_at, &newest, &e) != RC_OK ||
+        newest.last == NULL)
+        return "nothing was written since the start";
+    *newest.last ^= 1;
     return NULL;
 }
 
@@ -195,10 +223,12 @@ static const struct {
     { "truncate-snapshot", do_truncate },
     { "full-disk", do_switch },
     { "fail-fsync", do_switch },
+    { "lying-disk", do_switch },
     { "freeze-clock", do_switch },
     { "corrupt-snapshot", do_switch },
     { "stall-snapshot", do_switch },
     { "endless-snapshot", do_switch },
+    { "corrupt-db", do_corrupt },
     { "status", do_status },
 };
 

@@ -184,7 +184,7 @@ static int append(struct raft_io *io, struct raft_io_append *req,
         d->failed(d->arg, broken(d->faults));
         return RAFT_IOERR;
     }
-    if (d->faults->slow_disk_ms == 0 && d->queue == NULL)
+    if (!d->faults->lying_disk && d->faults->slow_disk_ms == 0 && d->queue == NULL)
         return d->inner.append(io, req, entries, n, cb);
     own = mem_zero(sizeof *own);
     it = mem_zero(sizeof *it);
@@ -194,6 +194,11 @@ static int append(struct raft_io *io, struct raft_io_append *req,
         return RAFT_NOMEM;
     }
     *it = (struct deferred){ .append = req, .appended = cb };
+    if (d->faults->lying_disk) {
+        mem_free(own);
+        defer(d, it, d->faults->slow_disk_ms);
+        return 0;
+    }
     own->data = it;
     status = d->inner.append(io, own, entries, n, on_written);
     if (status != 0) {
@@ -201,6 +206,12 @@ static int append(struct raft_io *io, struct raft_io_append *req,
         mem_free(it);
     }
     return status;
+}
+
+/* What was never written cannot be cut off. */
+static int cut_off(struct raft_io *io, raft_index index)
+{
+    return the_disk->faults->lying_disk ? 0 : the_disk->inner.truncate(io, index);
 }
 
 struct put {
@@ -260,6 +271,7 @@ void disk_init(struct disk *d, struct raft_io *io, uv_loop_t *loop,
     io->start = start;
     io->send = send_message;
     io->append = append;
+    io->truncate = cut_off;
     io->snapshot_put = snapshot_put;
     io->close = close_io;
 }

@@ -20,6 +20,7 @@ struct faults {
     unsigned slow_disk_ms;   /* before a write counts as durable */
     bool full_disk;          /* the next write to the log fails */
     bool fail_fsync;         /* so does this, with another text */
+    bool lying_disk;         /* writes are acknowledged and not made */
     bool clock_frozen;       /* leases do not age */
     bool corrupt_snapshot;   /* a bit of each streamed snapshot is flipped */
     bool endless_snapshot;   /* Snapshot sends empty messages for ever */
