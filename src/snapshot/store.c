@@ -25,7 +25,7 @@ enum rc snap_store_check(const struct snap_store_options *o, struct err *e)
                        "recipients are given, but the name '%s' does not end in .age" HINT
                        "name it .db.zst.age or .db.age",
                        o->file);
-    return RC_OK;
+    return posix_put_check(o->file, e);
 }
 
 /* A full disk stops etcd: next to its data a backup keeps a tenth of the file system

@@ -22,7 +22,8 @@ struct snap_store_result {
     uint8_t sha256[SHA256_SIZE]; /* of the file as stored */
 };
 
-/* RC_USAGE when name and recipients do not fit together. */
+/* RC_USAGE when name and recipients do not fit together; RC_REFUSED when the file exists
+ * already, and what else posix_put_check says. Asked before anybody is contacted. */
 enum rc snap_store_check(const struct snap_store_options *o, struct err *e);
 
 /* How much of the file system must stay free; warns of an etcd that lives there. */

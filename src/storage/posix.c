@@ -10,6 +10,7 @@
 #include "util/log.h"
 #include "util/mem.h"
 #include "util/os.h"
+#include "util/str.h"
 
 struct posix_put {
     struct sink base;
@@ -155,6 +156,28 @@ static enum rc put_new(const char *path, const struct posix_put_options *o,
         return err_wrap(e, "writing '%s'", path);
     *out = GIVE(made);
     return RC_OK;
+}
+
+static enum rc check_target(struct posix_put *p, struct err *e)
+{
+    TRY(open_directory(p, e));
+    TRY(check_name(p, e));
+    return check_absent(p, e);
+}
+
+enum rc posix_put_check(const char *path, struct err *e)
+{
+    AT_END(mem_end) char *copy = NULL;
+    struct posix_put p = { .dir = -1 };
+    enum rc rc;
+
+    if (strcmp(path, "-") == 0)
+        return RC_OK;
+    TRY(str_format(&copy, e, "%s", path));
+    p.path = copy;
+    rc = check_target(&p, e);
+    os_fd_end(&p.dir);
+    return rc == RC_OK ? rc : err_wrap(e, "writing '%s'", path);
 }
 
 enum rc posix_put_new(const char *path, const struct posix_put_options *options,

@@ -32,6 +32,11 @@ struct posix_put_options {
 enum rc posix_put_new(const char *path, const struct posix_put_options *options,
                       struct sink **out, struct err *e);
 
+/* Would posix_put_new take this name now? Only what the name itself tells: RC_REFUSED,
+ * RC_USAGE, RC_NOTFOUND as above. For whoever has long work to do before the first byte.
+ */
+enum rc posix_put_check(const char *path, struct err *e);
+
 /* A small file from a text, by the same promises. */
 enum rc posix_put_text(const char *path, const char *text, struct err *e);
 

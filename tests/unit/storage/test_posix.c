@@ -596,3 +596,21 @@ PUT(a_file_system_without_permissions_is_refused)
         cr_assert_str_eq(dir_listing(dir), "");
     }
 }
+
+PUT(the_name_is_looked_at_before_the_work)
+{
+    const char *dir = tmpdir_new();
+    char taken[256], free_name[256];
+    struct err e = { 0 };
+
+    snprintf(taken, sizeof taken, "%s", path_in(dir, "taken"));
+    snprintf(free_name, sizeof free_name, "%s", path_in(dir, "free"));
+    cr_assert_eq(symlink("nowhere", taken), 0);
+    OK(posix_put_check(free_name, &e), &e);
+    OK(posix_put_check("-", &e), &e);
+    cr_assert_eq(posix_put_check(taken, &e), RC_REFUSED);
+    cr_assert_not_null(strstr(e.why, "exists already"), "%s", e.why);
+    cr_assert_eq(posix_put_check(path_in(dir, "."), &e), RC_USAGE);
+    cr_assert_eq(posix_put_check(path_in(dir, "no/x.db"), &e), RC_NOTFOUND);
+    cr_assert_str_eq(dir_listing(dir), "taken");
+}
