@@ -12,16 +12,14 @@ const char *datadir_verdict_name(enum datadir_verdict v)
     return names[v];
 }
 
-/* A log that begins with a cluster makes its whole state. One that a restore wrote begins
- * with entry 1 as well, but its keys were in the database that came with it. */
-static bool begins_with_cluster(const struct datadir_view *v)
+bool datadir_log_is_complete(const struct datadir_view *v)
 {
-    return v->first_index == 1 && v->last_index > 0 && !v->from_restore;
+    return v->has_log && v->first_index == 1 && v->last_index > 0 && !v->from_restore;
 }
 
 static enum datadir_verdict connect(const struct datadir_view *v)
 {
-    if (!v->has_db && (!v->has_log || !begins_with_cluster(v)))
+    if (!v->has_db && !datadir_log_is_complete(v))
         return DATADIR_NO_DATA;
     if (!v->has_log)
         return DATADIR_NO_LOG;

@@ -35,6 +35,11 @@ struct datadir_view {
     bool from_restore; /* the mark stands behind nothing but the first members */
 };
 
+/* A log that begins with the cluster makes its whole state, without a database. One that
+ * a restore wrote begins with entry 1 as well, but its keys were in the database that
+ * came with it. */
+bool datadir_log_is_complete(const struct datadir_view *v);
+
 /* When the verdict lets entries be applied, they are *first to *last, none when that is
  * less. The sound part of a damaged log is among them where it goes on from the database;
  * otherwise there are none. */

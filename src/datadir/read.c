@@ -28,7 +28,7 @@ struct reading {
     struct datadir *d;
     char *snap_dir;
     struct snapdir snaps;
-    bool mark_without_file;
+    bool young; /* there is a database, and nothing of the log is in it */
 };
 
 static void reading_end(struct reading *r)
@@ -221,103 +221,7 @@ static enum rc read_snaps(struct reading *r, struct err *e)
                 mark->index);
 }
 
-/* ---- the database ------------------------------------------------------------------ */
-
-/* None, and why, when it cannot be opened. */
-static enum rc open_db(struct reading *r, const char *path, struct bolt_file **out,
-                       bool *missing, struct err *e)
-{
-    struct err problem = { 0 };
-    enum rc rc = bolt_file_open(path, &r->d->findings, out, &problem);
-
-    *missing = rc == RC_NOTFOUND;
-    if (rc == RC_OK || rc == RC_NOTFOUND)
-        return RC_OK;
-    if (rc == RC_CORRUPT)
-        return TELL(r, ERROR, "db-unreadable", "%s", problem.why);
-    *e = problem;
-    return rc;
-}
-
-static uint64_t index_of(const struct bolt_file *db)
-{
-    struct bytes value;
-    struct err ignored;
-    uint64_t index = 0;
-    bool found = false;
-
-    if (db == NULL || bolt_file_get(db, "meta", bytes_str(MVCC_CONSISTENT_INDEX), &value,
-                                    &found, &ignored) != RC_OK)
-        return 0;
-    return found && mvcc_u64_read(value, &index, &ignored) == RC_OK ? index : 0;
-}
-
-static bool was_received(const struct reading *r, uint64_t index)
-{
-    for (size_t i = 0; i < r->snaps.db_count; i++)
-        if (r->snaps.dbs[i] == index)
-            return true;
-    return false;
-}
-
-static enum rc take_received(struct reading *r, struct err *e)
-{
-    struct datadir *d = r->d;
-    OWNED(bolt_file) received = NULL;
-    AT_END(mem_end) char *path = NULL;
-    bool missing;
-
-    TRY(str_format(&path, e, "%s/%016" PRIx64 ".snap.db", r->snap_dir, d->snapshot));
-    TRY(open_db(r, path, &received, &missing, e));
-    if (received == NULL)
-        return RC_OK;
-    bolt_file_free(d->db);
-    mem_free(d->db_path);
-    d->db = GIVE(received);
-    d->db_path = GIVE(path);
-    d->db_missing = false;
-    d->received = true;
-    return TELL(r, WARN, "db-received",
-                "the database is the one that a leader sent at index %" PRIu64
-                ": the member died before it was put in place, as it would be at its "
-                "next start",
-                d->snapshot);
-}
-
-static enum rc choose_db(struct reading *r, struct err *e)
-{
-    struct datadir *d = r->d;
-    uint64_t has;
-
-    TRY(open_db(r, d->db_path, &d->db, &d->db_missing, e));
-    has = index_of(d->db);
-    if (d->snapshot > has && was_received(r, d->snapshot))
-        return take_received(r, e);
-    if (d->snapshot > has && d->db != NULL)
-        return TELL(r, ERROR, "snap-db-missing",
-                    "the database ends at entry %" PRIu64
-                    ", before raft's snapshot at %" PRIu64 ", and %016" PRIx64
-                    ".snap.db is not there",
-                    has, d->snapshot, d->snapshot);
-    return RC_OK;
-}
-
-/* Under a running etcd pages change while they are read: that is no damage. */
-static enum rc survey(struct reading *r, struct err *e)
-{
-    AT_END(findings_clear) struct findings ignored = { 0 };
-    const struct mvcc_survey_options options = { .level = MVCC_FULL };
-    struct datadir *d = r->d;
-
-    if (d->db == NULL)
-        return RC_OK;
-    TRY(mvcc_survey_file(d->db, &options, d->in_use ? &ignored : &d->findings, &d->facts,
-                         e));
-    d->applied = d->facts.has_consistent_index ? d->facts.consistent_index : 0;
-    return RC_OK;
-}
-
-/* ---- how they fit together --------------------------------------------------------- */
+/* ---- what is known of both --------------------------------------------------------- */
 
 /* 0 when the log does not say. */
 static uint64_t term_in_log(struct datadir *d, uint64_t index)
@@ -374,6 +278,126 @@ static struct datadir_view view_of(struct datadir *d)
     return v;
 }
 
+static bool log_is_complete(struct datadir *d)
+{
+    const struct datadir_view v = view_of(d);
+
+    return datadir_log_is_complete(&v);
+}
+
+/* ---- the database ------------------------------------------------------------------ */
+
+/* None, and why, when it cannot be opened. */
+static enum rc open_db(struct reading *r, const char *path, struct bolt_file **out,
+                       bool *missing, struct err *e)
+{
+    struct err problem = { 0 };
+    enum rc rc = bolt_file_open(path, &r->d->findings, out, &problem);
+
+    *missing = rc == RC_NOTFOUND;
+    if (rc == RC_OK || rc == RC_NOTFOUND)
+        return RC_OK;
+    if (rc == RC_CORRUPT)
+        return TELL(r, ERROR, "db-unreadable", "%s", problem.why);
+    *e = problem;
+    return rc;
+}
+
+/* False when it cannot be read. */
+static bool index_of(const struct bolt_file *db, uint64_t *index)
+{
+    struct bytes value;
+    struct err ignored;
+    bool found = false;
+
+    *index = 0;
+    if (db == NULL || bolt_file_get(db, "meta", bytes_str(MVCC_CONSISTENT_INDEX), &value,
+                                    &found, &ignored) != RC_OK)
+        return false;
+    return !found || mvcc_u64_read(value, index, &ignored) == RC_OK;
+}
+
+static bool was_received(const struct reading *r, uint64_t index)
+{
+    for (size_t i = 0; i < r->snaps.db_count; i++)
+        if (r->snaps.dbs[i] == index)
+            return true;
+    return false;
+}
+
+static enum rc take_received(struct reading *r, struct err *e)
+{
+    struct datadir *d = r->d;
+    OWNED(bolt_file) received = NULL;
+    AT_END(mem_end) char *path = NULL;
+    bool missing;
+
+    TRY(str_format(&path, e, "%s/%016" PRIx64 ".snap.db", r->snap_dir, d->snapshot));
+    TRY(open_db(r, path, &received, &missing, e));
+    if (received == NULL)
+        return RC_OK;
+    bolt_file_free(d->db);
+    mem_free(d->db_path);
+    d->db = GIVE(received);
+    d->db_path = GIVE(path);
+    d->db_missing = false;
+    d->received = true;
+    return TELL(r, WARN, "db-received",
+                "the database is the one that a leader sent at index %" PRIu64
+                ": the member died before it was put in place, as it would be at its "
+                "next start",
+                d->snapshot);
+}
+
+/* Killed in its first moments a member leaves a database without all of its buckets. */
+static enum rc pass_over_young(struct reading *r, struct err *e)
+{
+    struct datadir *d = r->d;
+
+    bolt_file_free(d->db);
+    d->db = NULL;
+    d->db_missing = r->young = true;
+    return TELL(r, WARN, "db-young",
+                "no entry of the log is in the database yet: the log begins with the "
+                "cluster and makes it again");
+}
+
+static enum rc choose_db(struct reading *r, struct err *e)
+{
+    struct datadir *d = r->d;
+    uint64_t has;
+
+    TRY(open_db(r, d->db_path, &d->db, &d->db_missing, e));
+    if (index_of(d->db, &has) && has == 0 && log_is_complete(d))
+        return pass_over_young(r, e);
+    if (d->snapshot > has && was_received(r, d->snapshot))
+        return take_received(r, e);
+    if (d->snapshot > has && d->db != NULL)
+        return TELL(r, ERROR, "snap-db-missing",
+                    "the database ends at entry %" PRIu64
+                    ", before raft's snapshot at %" PRIu64 ", and %016" PRIx64
+                    ".snap.db is not there",
+                    has, d->snapshot, d->snapshot);
+    return RC_OK;
+}
+
+/* Under a running etcd pages change while they are read: that is no damage. */
+static enum rc survey(struct reading *r, struct err *e)
+{
+    AT_END(findings_clear) struct findings ignored = { 0 };
+    const struct mvcc_survey_options options = { .level = MVCC_FULL };
+    struct datadir *d = r->d;
+
+    if (d->db == NULL)
+        return RC_OK;
+    TRY(mvcc_survey_file(d->db, &options, d->in_use ? &ignored : &d->findings, &d->facts,
+                         e));
+    d->applied = d->facts.has_consistent_index ? d->facts.consistent_index : 0;
+    return RC_OK;
+}
+
+/* ---- how they fit together --------------------------------------------------------- */
+
 static enum rc tell_verdict(struct reading *r, const struct datadir_view *v,
                             struct err *e)
 {
@@ -382,7 +406,7 @@ static enum rc tell_verdict(struct reading *r, const struct datadir_view *v,
     switch (d->verdict) {
     case DATADIR_WHOLE:
     case DATADIR_TORN:
-        if (d->db_missing)
+        if (d->db_missing && !r->young)
             TRY(TELL(r, WARN, "db-missing",
                      "there is no database '%s', but the log begins with the cluster "
                      "and makes it again",
@@ -482,6 +506,7 @@ static enum rc judge(struct reading *r, struct err *e)
     const struct datadir_view v = view_of(d);
 
     d->verdict = datadir_judge(&v, &d->first, &d->last);
+    d->log_complete = datadir_log_is_complete(&v);
     d->committed = d->applied;
     if (d->log != NULL && d->log->state.commit > d->committed)
         d->committed = d->log->state.commit;

@@ -36,7 +36,8 @@ struct datadir {
     struct holder holder; /* by whom */
 
     struct bolt_file *db;    /* NULL: none, or it cannot be read (see db_missing) */
-    bool db_missing;         /* there is no such file */
+    bool db_missing;         /* there is no such file, or nothing of the log is in it yet,
+                                and the log is complete */
     bool received;           /* it is INDEX.snap.db */
     struct mvcc_facts facts; /* zero without a database */
     uint64_t applied;        /* consistent_index; 0 when there is none yet */
@@ -51,6 +52,7 @@ struct datadir {
      * lags behind what clients were told, or because the database has them. Behind it
      * come entries of which the log alone cannot say whether a majority has them. */
     uint64_t committed;
+    bool log_complete;    /* it begins with the cluster: no database is needed */
     uint64_t first, last; /* the tail: entries to apply, none when last < first */
 };
 
@@ -58,8 +60,8 @@ struct datadir {
  * snapfile_newest and mvcc_survey_file, and
  *   ERROR db-missing db-unreadable wal-missing wal-gap wal-behind wal-foreign
  *         snap-db-missing (a leader sent one, and it is gone)
- *   WARN  db-missing (the log makes it again) db-received in-use snap-missing
- *         member-unknown member-removed
+ *   WARN  db-missing, db-young (the log makes it again) db-received in-use
+ *         snap-missing member-unknown member-removed
  *   NOTE  wal-tail (what the log adds)
  * Fails with RC_NOTFOUND when there is no such directory, RC_LOCKED when an etcd runs on
  * it (and in_use_too is not set), RC_AUTH, RC_STORAGE, RC_NOMEM, RC_INTERRUPTED. */

@@ -41,6 +41,23 @@ static const struct finding *first_error(const struct datadir *d, bool of_log)
     return NULL;
 }
 
+static const char *advice_on_db(const struct datadir *d)
+{
+    if (d->log_complete)
+        return "the log is complete: of a copy of the directory without member/snap/db "
+               "the state is made from the log alone";
+    return "take another member's directory, or the newest snapshot that verifies";
+}
+
+static const char *advice_on_log(const struct datadir *d)
+{
+    if (d->verdict == DATADIR_NO_LOG)
+        return "name it by --wal-dir if the member ran with one; --allow-damaged-wal "
+               "takes the database as it is";
+    return "another member's directory may be whole; --allow-damaged-wal takes what "
+           "there is and lists what cannot be known";
+}
+
 static enum rc check(const struct datadir *d, const struct datadir_tail_options *o,
                      struct err *e)
 {
@@ -49,19 +66,13 @@ static enum rc check(const struct datadir *d, const struct datadir_tail_options 
     if (d->in_use)
         return err_set(e, RC_LOCKED, "'%s' is in use by an etcd", d->db_path);
     if (bad != NULL)
-        return err_set(e, RC_CORRUPT,
-                       "%s: %s" HINT
-                       "take another member's directory, or the newest snapshot that "
-                       "verifies",
-                       bad->code, bad->message);
+        return err_set(e, RC_CORRUPT, "%s: %s" HINT "%s", bad->code, bad->message,
+                       advice_on_db(d));
     bad = first_error(d, true);
     if (bad == NULL || o->allow_loss)
         return RC_OK;
-    return err_set(e, RC_CORRUPT,
-                   "%s: %s" HINT
-                   "another member's directory may be whole; --allow-damaged-wal takes "
-                   "what there is and lists what cannot be known",
-                   bad->code, bad->message);
+    return err_set(e, RC_CORRUPT, "%s: %s" HINT "%s", bad->code, bad->message,
+                   advice_on_log(d));
 }
 
 static enum rc say(struct str_list *out, struct err *e, const char *fmt, ...)

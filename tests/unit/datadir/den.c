@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include "boltdb/build.h"
 #include "tests/flow/golden.h"
 #include "util/log.h"
 #include "wal/record.h"
@@ -29,8 +30,7 @@ void den_make(struct den *den)
     snprintf(den->snap, sizeof den->snap, "%s/snap", member);
     snprintf(den->wal, sizeof den->wal, "%s/wal", member);
     snprintf(den->db, sizeof den->db, "%s/db", den->snap);
-    snprintf(den->segment, sizeof den->segment,
-             "%s/0000000000000000-0000000000000000.wal", den->wal);
+    snprintf(den->segment, sizeof den->segment, "%s/" FIRST_SEGMENT, den->wal);
     make_dir(member);
     make_dir(den->snap);
     make_dir(den->wal);
@@ -63,6 +63,32 @@ void den_golden(struct den *den, const char *version)
     den_make(den);
     den_golden_db(den, version, "db");
     unpack(version, "0000000000000000-0000000000000000.wal", den->segment);
+}
+
+static enum rc append(void *arg, const uint8_t *p, size_t n, struct err *e)
+{
+    return buf_add(arg, p, n, e);
+}
+
+static enum rc patch(void *arg, const uint8_t *p, size_t n, struct err *e)
+{
+    (void)e;
+    memcpy(((struct buf *)arg)->p, p, n);
+    return RC_OK;
+}
+
+void den_empty_db(const struct den *den)
+{
+    AT_END(buf_clear) struct buf file = { 0 };
+    const struct bolt_target target = { &file, append, patch };
+    const struct bolt_build_options options = { 0 };
+    OWNED(bolt_builder) builder = NULL;
+    struct err e = { 0 };
+    uint64_t size;
+
+    OK(bolt_builder_new(&target, &options, &builder, &e), &e);
+    OK(bolt_builder_finish(builder, &size, &e), &e);
+    golden_write(den->db, file.p, file.n);
 }
 
 /* ---- made up ----------------------------------------------------------------------- */

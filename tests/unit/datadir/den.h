@@ -29,6 +29,11 @@ void den_make(struct den *den);
 void den_golden(struct den *den, const char *version);
 void den_golden_db(const struct den *den, const char *version, const char *name);
 
+/* A bbolt file without a bucket. */
+void den_empty_db(const struct den *den);
+
+#define FIRST_SEGMENT "0000000000000000-0000000000000000.wal"
+
 /* A log of one segment with entries `first` to `last`, empty ones but for `bad`, which no
  * etcd could apply; a mark for a snapshot at `mark` before them unless it is 0. All are
  * committed unless `commit` says how far. */

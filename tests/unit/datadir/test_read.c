@@ -150,6 +150,26 @@ CASE(read, parts_that_are_missing)
     cr_assert_not_null(strstr(den.e.why, "is no data directory"), "%s", den.e.why);
 }
 
+/* Killed in its first moments: the file is there, and nothing in it. */
+CASE(read, a_database_with_nothing_in_it_yet)
+{
+    DEN den;
+
+    den_golden(&den, "3.7");
+    den_empty_db(&den);
+    OK(den_open(&den), &den.e);
+    cr_assert(den.d->ok && den.d->db == NULL);
+    cr_assert(den_has(&den, "db-young", FINDING_WARN));
+    cr_assert(!den_has(&den, "db-missing", FINDING_WARN));
+    cr_assert(den.d->first == 1 && den.d->last == 93);
+
+    den_log(&den, (struct den_log){ .first = 2, .last = 9, .term = 2 });
+    cr_assert_eq(unlink(path_in(den.wal, FIRST_SEGMENT)), 0);
+    OK(den_open(&den), &den.e);
+    cr_assert(!den.d->ok && den.d->db != NULL, "without a complete log it counts");
+    cr_assert_eq(den.d->verdict, DATADIR_GAP);
+}
+
 /* A restore's log begins with entry 1 too, and holds none of the keys. */
 CASE(read, a_log_written_by_a_restore_is_no_cluster)
 {
