@@ -186,13 +186,12 @@ enum rc user_store_without(struct machine *m, const struct user *u, const char *
 enum rc auth_revise(struct machine *m, struct err *e);
 void tokens_drop(struct machine *m, const char *user); /* NULL: all */
 
-#define AUTH_OPS(X)                                                             \
-    X(auth_enable)                                                              \
-    X(auth_disable)                                                             \
-    X(authenticate)                                                             \
-    X(user_add) X(user_delete) X(user_change_password) X(user_grant_role)       \
-        X(user_revoke_role) X(role_add) X(role_delete) X(role_grant_permission) \
-            X(role_revoke_permission)
+/* clang-format off */
+#define AUTH_OPS(X)                                                           \
+    X(auth_enable) X(auth_disable) X(authenticate) X(user_add) X(user_delete) \
+    X(user_change_password) X(user_grant_role) X(user_revoke_role)            \
+    X(role_add) X(role_delete) X(role_grant_permission) X(role_revoke_permission)
+/* clang-format on */
 #define X(name)                                                       \
     enum rc name##_apply(struct machine *m, const struct caller *who, \
                          const void *request, struct machine_outcome *o, struct err *e);
