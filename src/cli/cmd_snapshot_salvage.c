@@ -226,6 +226,10 @@ static struct result *unknowns(const struct salvage_result *s)
     if (unproved(s) > 0)
         unknown(to, "whether all pairs found on pages that nothing points to were "
                     "still in use; see unproved_pairs");
+    if (s->digest_wrong)
+        unknown(to,
+                "whether every value is as it was: the file is not the one that its "
+                "SHA-256 was made of, and damage inside a value leaves no other trace");
     if (s->root == SALVAGE_ROOT_FOUND)
         unknown(to, "what members, users, roles, leases and alarms were at the end: "
                     "those saved are of an earlier commit");
@@ -254,6 +258,7 @@ static void show_saved(struct result *r, const struct cli *c,
     result_str(r, "Root", "root", roots[s->root]);
     result_u64(r, "Metas damaged", "metas_damaged", s->metas_bad);
     result_bool(r, "Truncated", "truncated", s->truncated);
+    result_bool(r, "Digest wrong", "digest_wrong", s->digest_wrong);
     result_u64(r, "Records", "records", s->buckets[MVCC_KEY].pairs.count);
     result_u64(r, "Revisions lost", "revisions_lost", lost_mains(s));
     result_u64(r, "Records cut", "records_cut", s->history.cut);
@@ -348,8 +353,8 @@ const struct command cmd_snapshot_salvage = {
         "older revisions as compacted, instead of from a history with holes.\n\n"
         "Exit status 0 says that nothing was lost, 8 that something was. The log of a "
         "data "
-        "directory is not applied. Damage inside a value leaves no trace in the file and "
-        "cannot be seen.",
+        "directory is not applied. Damage inside a value leaves no trace but in a "
+        "snapshot's SHA-256.",
     .examples = "# what could be saved?\n"
                 "holdfast snapshot salvage broken.db -o saved.db --dry-run\n"
                 "# save it, and keep the list\n"

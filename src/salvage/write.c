@@ -161,6 +161,19 @@ static enum rc name_source(const char *path, char **out, struct err *e)
     return str_format(out, e, "%s", path);
 }
 
+/* The only trace that damage inside a value leaves. */
+static enum rc check_digest(struct salvage_result *r, struct err *e)
+{
+    struct snap_trailer t;
+
+    if (r->truncated || !snap_has_trailer(r->image.bytes.n))
+        return RC_OK;
+    TRY(snap_trailer_read(r->image.bytes, &t, e));
+    r->digest_wrong = !t.matches;
+    r->whole = r->whole && t.matches;
+    return RC_OK;
+}
+
 static enum rc save(struct salvage_result *r, const struct salvage_request *q,
                     const char *source, struct err *e)
 {
@@ -172,6 +185,7 @@ static enum rc save(struct salvage_result *r, const struct salvage_request *q,
 
     TRY(defrag_place_open(&where, &place, e));
     TRY(salvage_read(defrag_place_source(place), source, q->take_doubtful, r, e));
+    TRY(check_digest(r, e));
     if (q->look_only)
         return RC_OK;
     TRY(defrag_place_begin(place, &fd, e));
