@@ -1,7 +1,6 @@
 #include "wal/segment.h"
 
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,30 +8,22 @@
 #include "util/mem.h"
 #include "util/os.h"
 #include "util/str.h"
+#include "wal/name.h"
 #include "wal/record.h"
+
+#define SUFFIX ".wal"
 
 enum { READ_AHEAD = 256 << 10 };
 
 void wal_segment_name(char out[static WAL_NAME_SIZE], uint64_t sequence,
                       uint64_t first_index)
 {
-    snprintf(out, WAL_NAME_SIZE, "%016" PRIx64 "-%016" PRIx64 ".wal", sequence,
-             first_index);
+    wal_pair_name(out, WAL_NAME_SIZE, sequence, first_index, SUFFIX);
 }
 
 bool wal_segment_name_parse(const char *name, uint64_t *sequence, uint64_t *first_index)
 {
-    char again[WAL_NAME_SIZE];
-    uint64_t a, b;
-
-    if (sscanf(name, "%16" SCNx64 "-%16" SCNx64 ".wal", &a, &b) != 2)
-        return false;
-    wal_segment_name(again, a, b);
-    if (strcmp(name, again) != 0)
-        return false;
-    *sequence = a;
-    *first_index = b;
-    return true;
+    return wal_pair_parse(name, SUFFIX, sequence, first_index);
 }
 
 static enum rc note_other(struct findings *f, const char *name, struct err *e)

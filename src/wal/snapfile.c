@@ -11,25 +11,18 @@
 #include "util/mem.h"
 #include "util/os.h"
 #include "util/str.h"
+#include "wal/name.h"
+
+#define SUFFIX ".snap"
 
 void snapfile_name(char out[static SNAPFILE_NAME_SIZE], uint64_t term, uint64_t index)
 {
-    snprintf(out, SNAPFILE_NAME_SIZE, "%016" PRIx64 "-%016" PRIx64 ".snap", term, index);
+    wal_pair_name(out, SNAPFILE_NAME_SIZE, term, index, SUFFIX);
 }
 
 bool snapfile_name_parse(const char *name, uint64_t *term, uint64_t *index)
 {
-    char again[SNAPFILE_NAME_SIZE];
-    uint64_t a, b;
-
-    if (sscanf(name, "%16" SCNx64 "-%16" SCNx64 ".snap", &a, &b) != 2)
-        return false;
-    snapfile_name(again, a, b);
-    if (strcmp(name, again) != 0)
-        return false;
-    *term = a;
-    *index = b;
-    return true;
+    return wal_pair_parse(name, SUFFIX, term, index);
 }
 
 static bool db_name_parse(const char *name, uint64_t *index)
