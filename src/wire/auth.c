@@ -31,16 +31,8 @@ static enum rc look(struct wire_client *c, const char *method, const void *reque
 static enum rc change(struct wire_client *c, const char *method, const void *request,
                       struct err *e)
 {
-    struct wire_call q = {
-        .method = method,
-        .request = request,
-        .reply = &etcdrpc__header_only_response__descriptor,
-        .endpoint = WIRE_ANY,
-        .role = WIRE_ROOT,
-        .writes = true,
-    };
-
-    return wire_call(c, &q, NULL, NULL, e);
+    return wire_change(c, method, request, &etcdrpc__header_only_response__descriptor,
+                       NULL, e);
 }
 
 static enum rc copy_names(struct str_list *out, char **names, size_t n, struct err *e)

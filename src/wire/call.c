@@ -220,3 +220,18 @@ enum rc wire_call(struct wire_client *c, const struct wire_call *q, void *out,
     }
     return RC_OK;
 }
+
+enum rc wire_change(struct wire_client *c, const char *method, const void *request,
+                    const ProtobufCMessageDescriptor *reply, void *out, struct err *e)
+{
+    const struct wire_call q = {
+        .method = method,
+        .request = request,
+        .reply = reply,
+        .endpoint = WIRE_ANY,
+        .role = WIRE_ROOT,
+        .writes = true,
+    };
+
+    return wire_call(c, &q, out, NULL, e);
+}

@@ -26,6 +26,10 @@ struct wire_call {
 enum rc wire_call(struct wire_client *c, const struct wire_call *q, void *out,
                   struct wire_header *h, struct err *e);
 
+/* A call that changes something at any endpoint, as only root may: made once. */
+enum rc wire_change(struct wire_client *c, const char *method, const void *request,
+                    const ProtobufCMessageDescriptor *reply, void *out, struct err *e);
+
 /* What a call with many answers wants: each message in turn. */
 struct wire_stream {
     frame_fn *on_message;

@@ -70,21 +70,6 @@ void wire_members_clear(struct wire_members *m)
     *m = (struct wire_members){ 0 };
 }
 
-static enum rc change(struct wire_client *c, const char *method, const void *request,
-                      const ProtobufCMessageDescriptor *reply, void *out, struct err *e)
-{
-    struct wire_call q = {
-        .method = method,
-        .request = request,
-        .reply = reply,
-        .endpoint = WIRE_ANY,
-        .role = WIRE_ROOT,
-        .writes = true,
-    };
-
-    return wire_call(c, &q, out, NULL, e);
-}
-
 enum rc wire_member_add(struct wire_client *c, const struct str_list *peer_urls,
                         bool as_learner, uint64_t *id, struct err *e)
 {
@@ -94,8 +79,8 @@ enum rc wire_member_add(struct wire_client *c, const struct str_list *peer_urls,
     request.peer_urls = peer_urls->items;
     request.n_peer_urls = peer_urls->count;
     request.is_learner = as_learner;
-    TRY(change(c, "Cluster/MemberAdd", &request,
-               &etcdrpc__member_add_response__descriptor, &r, e));
+    TRY(wire_change(c, "Cluster/MemberAdd", &request,
+                    &etcdrpc__member_add_response__descriptor, &r, e));
     if (r->member == NULL)
         return err_set(e, RC_CORRUPT,
                        "the answer to MemberAdd names no member" HINT
@@ -109,8 +94,8 @@ enum rc wire_member_remove(struct wire_client *c, uint64_t id, struct err *e)
     Etcdrpc__MemberRemoveRequest request = ETCDRPC__MEMBER_REMOVE_REQUEST__INIT;
 
     request.id = id;
-    return change(c, "Cluster/MemberRemove", &request,
-                  &etcdrpc__member_remove_response__descriptor, NULL, e);
+    return wire_change(c, "Cluster/MemberRemove", &request,
+                       &etcdrpc__member_remove_response__descriptor, NULL, e);
 }
 
 enum rc wire_member_update(struct wire_client *c, uint64_t id,
@@ -121,8 +106,8 @@ enum rc wire_member_update(struct wire_client *c, uint64_t id,
     request.id = id;
     request.peer_urls = peer_urls->items;
     request.n_peer_urls = peer_urls->count;
-    return change(c, "Cluster/MemberUpdate", &request,
-                  &etcdrpc__member_update_response__descriptor, NULL, e);
+    return wire_change(c, "Cluster/MemberUpdate", &request,
+                       &etcdrpc__member_update_response__descriptor, NULL, e);
 }
 
 enum rc wire_member_promote(struct wire_client *c, uint64_t id, struct err *e)
@@ -130,6 +115,6 @@ enum rc wire_member_promote(struct wire_client *c, uint64_t id, struct err *e)
     Etcdrpc__MemberPromoteRequest request = ETCDRPC__MEMBER_PROMOTE_REQUEST__INIT;
 
     request.id = id;
-    return change(c, "Cluster/MemberPromote", &request,
-                  &etcdrpc__member_promote_response__descriptor, NULL, e);
+    return wire_change(c, "Cluster/MemberPromote", &request,
+                       &etcdrpc__member_promote_response__descriptor, NULL, e);
 }
