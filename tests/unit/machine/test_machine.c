@@ -565,6 +565,68 @@ CASE(machine, refuses_a_file_that_no_server_could_read)
 /* ---- memory -------------------------------------------------------------------------
  */
 
+/* Users, roles and a version. */
+static enum rc manage(struct machine *m, struct machine_outcome *o, struct err *e)
+{
+    Etcdrpc__UserGrantRoleRequest grants;
+    Etcdrpc__RoleGrantPermissionRequest permits;
+    Authpb__Permission permission = AUTHPB__PERMISSION__INIT;
+    Etcdrpc__RoleDeleteRequest deletes;
+    Memberpb__ClusterVersionSet version;
+    NEW_REQUEST(r);
+
+    etcdrpc__user_grant_role_request__init(&grants);
+    grants.user = writable("u");
+    grants.role = writable("root");
+    r.user_grant_role = &grants;
+    TRY(machine_request(m, &r, o, e));
+    r.user_grant_role = NULL;
+    etcdrpc__role_grant_permission_request__init(&permits);
+    permits.name = writable("r");
+    permits.perm = &permission;
+    permission.key = text("key");
+    r.role_grant_permission = &permits;
+    TRY(machine_request(m, &r, o, e));
+    r.role_grant_permission = NULL;
+    etcdrpc__role_delete_request__init(&deletes);
+    deletes.role = writable("r");
+    r.role_delete = &deletes;
+    TRY(machine_request(m, &r, o, e));
+    r.role_delete = NULL;
+    memberpb__cluster_version_set__init(&version);
+    version.ver = writable("3.6.0");
+    r.cluster_version_set = &version;
+    return machine_request(m, &r, o, e);
+}
+
+/* Reads, compares, changes and sorts. */
+static enum rc transact(struct machine *m, struct machine_outcome *o, struct err *e)
+{
+    Etcdrpc__Compare c = ETCDRPC__COMPARE__INIT, *compares[] = { &c };
+    Etcdrpc__DeleteRangeRequest d = ETCDRPC__DELETE_RANGE_REQUEST__INIT;
+    Etcdrpc__RangeRequest g = ETCDRPC__RANGE_REQUEST__INIT;
+    Etcdrpc__RequestOp a = ETCDRPC__REQUEST_OP__INIT, b = a, *ops[] = { &a, &b };
+    Etcdrpc__TxnRequest t = ETCDRPC__TXN_REQUEST__INIT;
+    NEW_REQUEST(r);
+
+    c.key = d.key = g.key = text("a");
+    c.result = ETCDRPC__COMPARE_RESULT__CMP_NOT_EQUAL;
+    d.range_end = g.range_end = text("z");
+    d.prev_kv = true;
+    g.sort_target = ETCDRPC__SORT_TARGET__BY_MOD;
+    g.keys_only = true;
+    a.op_case = ETCDRPC__REQUEST_OP__OP_RANGE;
+    a.range = &g;
+    b.op_case = ETCDRPC__REQUEST_OP__OP_DELETE_RANGE;
+    b.delete_range = &d;
+    t.compare = compares;
+    t.n_compare = 1;
+    t.success = ops;
+    t.n_success = 2;
+    r.txn = &t;
+    return machine_request(m, &r, o, e);
+}
+
 static enum rc live(const struct bolt_file *file, struct err *e)
 {
     static const char member[] =
@@ -589,6 +651,8 @@ static enum rc live(const struct bolt_file *file, struct err *e)
     p.key = text("k");
     p.lease = 1234;
     TRY(machine_request(m, &r, &o, e));
+    TRY(transact(m, &o, e));
+    TRY(manage(m, &o, e));
     return machine_change(m, &change, &o, e);
 }
 
