@@ -549,8 +549,9 @@ enum rc salvage_bucket_fill(struct salvage_bucket *b, struct salvage_scan *s,
                             const struct salvage_compaction *c, bool take_doubtful,
                             struct err *e)
 {
+    /* Damage may make a put and a deletion of the same revision. */
     if (b->tree.lost == 0)
-        return RC_OK;
+        return salvage_pairs_unite(&b->pairs, b->bucket == MVCC_KEY, &b->damaged, e);
     judge_top(b, s);
     if (b->bucket == MVCC_KEY)
         find_aliens(b, s, c->removed);

@@ -187,7 +187,7 @@ CASE(wreck, survives_random_damage, .timeout = 300)
     WRECK w;
 
     wreck_of(&w, forgery_make(&o));
-    for (unsigned run = 0; run < golden_effort(150, 5000); run++) {
+    for (unsigned run = 0; run < golden_effort(1500, 20000); run++) {
         SAVED s = { 0 };
         struct err e = { 0 };
 
