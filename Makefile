@@ -108,6 +108,7 @@ TESTCPP := -I. -DHOLDFAST_BIN='"$(abspath $(BUILD)/holdfast)"' \
 $(BUILD)/tests/%.o: CPPFLAGS += $(TESTCPP)
 
 # Fixtures that one folder's tests borrow from another's.
+unitlib.boltdb  := $(wildcard tests/forge/*.c)
 unitlib.machine := $(addprefix tests/unit/mvcc/,fixture.c reference.c story.c)
 
 define unit
@@ -123,7 +124,7 @@ unit: $(UNITS:%=unit-%)           ## unit tests in the current MODE
 # Flow tests run the built program against real servers; they need scripts/peers.
 FLOWS := $(patsubst tests/flow/test_%.c,%,$(wildcard tests/flow/test_*.c))
 FLOWLIB := $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(wildcard tests/flow/test_*.c),$(wildcard tests/flow/*.c)) \
-  $(wildcard tests/unit/boltdb/forge*.c) tests/unit/boltdb/golden.c \
+  $(wildcard tests/forge/*.c) \
   tests/unit/machine/mfixture.c)
 define flow
 $$(BUILD)/tests/flow/$(1): $$(BUILD)/tests/flow/test_$(1).o $$(FLOWLIB) $$(TESTLIB) $$(call archives,cli $$(uses.cli))

@@ -3,8 +3,8 @@
 #include "boltdb/build.h"
 #include "crypto/sha256.h"
 #include "mvcc/schema.h"
+#include "tests/forge/forge.h"
 #include "tests/lib/case.h"
-#include "tests/unit/boltdb/forge.h"
 #include "util/mem.h"
 
 enum { PAGE = 4096, TRAILER = 32, PAIRS_MAX = 2000 };

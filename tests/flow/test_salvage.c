@@ -7,7 +7,7 @@
 #include "tests/flow/flow.h"
 #include "tests/flow/history.h"
 #include "tests/flow/picture.h"
-#include "tests/unit/boltdb/forge.h"
+#include "tests/forge/forge.h"
 #include "util/mem.h"
 #include "util/os.h"
 #include "wire/kv.h"

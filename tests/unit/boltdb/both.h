@@ -2,7 +2,7 @@
 #ifndef TESTS_UNIT_BOLTDB_BOTH_H
 #define TESTS_UNIT_BOLTDB_BOTH_H
 
-#include "tests/unit/boltdb/golden.h"
+#include "tests/forge/golden.h"
 
 /* What a reader of all pairs would see, in order: a sum over buckets, the pages of their
  * leaves and the pairs on them. */

@@ -3,7 +3,7 @@
 #define TESTS_UNIT_BOLTDB_BUILD_TO_H
 
 #include "boltdb/build.h"
-#include "tests/unit/boltdb/golden.h"
+#include "tests/forge/golden.h"
 
 struct bolt_target target_of(struct image *to);
 

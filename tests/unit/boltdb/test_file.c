@@ -7,12 +7,12 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "tests/forge/forge.h"
 #include "tests/lib/case.h"
 #include "tests/lib/fault.h"
 #include "tests/lib/tmpdir.h"
 #include "tests/unit/boltdb/both.h"
 #include "tests/unit/boltdb/build_to.h"
-#include "tests/unit/boltdb/forge.h"
 #include "util/mem.h"
 #include "util/os.h"
 #include "util/stop.h"

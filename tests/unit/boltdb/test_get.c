@@ -1,9 +1,9 @@
 #include <stdio.h>
 
 #include "boltdb/page.h"
+#include "tests/forge/forge.h"
 #include "tests/lib/case.h"
 #include "tests/unit/boltdb/build_to.h"
-#include "tests/unit/boltdb/forge.h"
 
 CASE(boltdb_get, finds_every_key_that_is_there_and_no_other)
 {

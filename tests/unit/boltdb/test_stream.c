@@ -2,11 +2,11 @@
 
 #include <stdlib.h>
 
+#include "tests/forge/forge.h"
 #include "tests/lib/case.h"
 #include "tests/lib/fault.h"
 #include "tests/unit/boltdb/both.h"
 #include "tests/unit/boltdb/build_to.h"
-#include "tests/unit/boltdb/forge.h"
 
 CASE(boltdb_stream, agrees_with_the_walk_on_golden_files)
 {

@@ -3,9 +3,9 @@
 
 #include "boltdb/draft.h"
 #include "codec/crc32c.h"
+#include "tests/forge/forge.h"
 #include "tests/lib/case.h"
 #include "tests/unit/boltdb/both.h"
-#include "tests/unit/boltdb/forge.h"
 #include "util/mem.h"
 
 enum { PAGE = 512 };

@@ -1,10 +1,10 @@
 #include "boltdb/walk.h"
 
+#include "tests/forge/forge.h"
+#include "tests/forge/golden.h"
 #include "tests/lib/case.h"
 #include "tests/lib/fault.h"
 #include "tests/unit/boltdb/both.h"
-#include "tests/unit/boltdb/forge.h"
-#include "tests/unit/boltdb/golden.h"
 #include "util/stop.h"
 
 CASE(boltdb_walk, finds_nothing_in_what_etcd_wrote)

@@ -1,5 +1,5 @@
 /* Freelists, buckets and keys: B14 to B18 of the fault matrix. */
-#include "tests/unit/boltdb/forge.h"
+#include "tests/forge/forge.h"
 
 #include "tests/lib/case.h"
 #include "util/mem.h"

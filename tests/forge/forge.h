@@ -1,8 +1,8 @@
 /* Damage and forgeries on a database in memory, each with the finding it must lead to. */
-#ifndef TESTS_UNIT_BOLTDB_FORGE_H
-#define TESTS_UNIT_BOLTDB_FORGE_H
+#ifndef TESTS_FORGE_FORGE_H
+#define TESTS_FORGE_FORGE_H
 
-#include "tests/unit/boltdb/golden.h"
+#include "tests/forge/golden.h"
 
 struct forgery {
     const char *name;

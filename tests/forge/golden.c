@@ -1,4 +1,4 @@
-#include "tests/unit/boltdb/golden.h"
+#include "tests/forge/golden.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-#include "tests/unit/boltdb/forge.h"
+#include "tests/forge/forge.h"
 
 #include <stdio.h>
 

@@ -1,5 +1,5 @@
 /* Metas and pages: B3 to B14 of the fault matrix. */
-#include "tests/unit/boltdb/forge.h"
+#include "tests/forge/forge.h"
 
 #include "tests/lib/case.h"
 #include "util/mem.h"

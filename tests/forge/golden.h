@@ -1,7 +1,7 @@
 /* Databases that real etcd wrote, in memory, and a walk over them that computes what
  * `etcdctl snapshot status` prints. */
-#ifndef TESTS_UNIT_BOLTDB_GOLDEN_H
-#define TESTS_UNIT_BOLTDB_GOLDEN_H
+#ifndef TESTS_FORGE_GOLDEN_H
+#define TESTS_FORGE_GOLDEN_H
 
 #include "boltdb/file.h"
 #include "boltdb/walk.h"
