@@ -29,6 +29,8 @@ static enum datadir_verdict connect(const struct datadir_view *v)
         return DATADIR_FOREIGN;
     if (v->applied < v->last_index && v->first_index > v->applied + 1)
         return DATADIR_GAP;
+    if (v->applied < v->snapshot && v->overtaken)
+        return DATADIR_GAP;
     return DATADIR_WHOLE;
 }
 

@@ -14,7 +14,8 @@ enum datadir_verdict {
     DATADIR_WHOLE, /* the log goes on where the database ends, and ends as it should */
     DATADIR_TORN,  /* the same, but its last record is unfinished, as a crash leaves it */
     DATADIR_DAMAGED, /* the log cannot be read to its end */
-    DATADIR_GAP,     /* the log begins behind the entry that the database needs next */
+    DATADIR_GAP,     /* the log lacks the entry that the database needs next, or holds
+                        another than the one that was committed there */
     DATADIR_BEHIND,  /* the log ends before the entry that the database has already */
     DATADIR_FOREIGN, /* the entry that the database ends with has another term in the log
                       */
@@ -32,6 +33,9 @@ struct datadir_view {
     enum wal_verdict log;
     uint64_t first_index, last_index; /* wal/read.h */
     uint64_t log_term; /* of the entry `applied`, by the log; 0: it does not say */
+    uint64_t snapshot; /* index of raft's newest snapshot that counts; 0: none */
+    bool overtaken;    /* the log's entry there is not the one that the snapshot is of: a
+                          leader's snapshot replaced entries that were never committed */
     bool from_restore; /* the mark stands behind nothing but the first members */
 };
 

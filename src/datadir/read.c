@@ -258,6 +258,21 @@ static bool is_from_restore(struct datadir *d)
     return false;
 }
 
+/* By raft's log matching, a log that has the snapshot's own last entry has the right ones
+ * before it, too. */
+static bool is_overtaken(struct datadir *d)
+{
+    struct wal_entry entry;
+    struct err ignored;
+
+    if (wal_entry_at(d->wal, d->snapshot, &entry, &ignored) != RC_OK)
+        return true;
+    for (size_t i = 0; i < d->log->mark_count; i++)
+        if (d->log->marks[i].index == d->snapshot && d->log->marks[i].term == entry.term)
+            return false;
+    return true;
+}
+
 static struct datadir_view view_of(struct datadir *d)
 {
     const struct wal_summary *log = d->log;
@@ -274,6 +289,8 @@ static struct datadir_view view_of(struct datadir *d)
     v.log = log->verdict;
     v.first_index = log->first_index;
     v.last_index = log->last_index;
+    v.snapshot = d->snapshot;
+    v.overtaken = d->snapshot > 0 && is_overtaken(d);
     v.from_restore = is_from_restore(d);
     return v;
 }
@@ -362,6 +379,21 @@ static enum rc pass_over_young(struct reading *r, struct err *e)
                 "cluster and makes it again");
 }
 
+/* As an older database leaves it that somebody put back: etcd does not start. */
+static enum rc tell_behind_snapshot(struct reading *r, uint64_t has, struct err *e)
+{
+    bool lost = r->d->log == NULL || is_overtaken(r->d);
+
+    return findings_add(&r->d->findings, lost ? FINDING_ERROR : FINDING_WARN,
+                        "snap-db-missing", FINDING_NO_PAGE, e,
+                        "the database ends at entry %" PRIu64
+                        ", before raft's snapshot at %" PRIu64 ", and %016" PRIx64
+                        ".snap.db is not there: %s",
+                        has, r->d->snapshot, r->d->snapshot,
+                        lost ? "what is between is lost"
+                             : "etcd would not start, but the log has what is between");
+}
+
 static enum rc choose_db(struct reading *r, struct err *e)
 {
     struct datadir *d = r->d;
@@ -373,11 +405,7 @@ static enum rc choose_db(struct reading *r, struct err *e)
     if (d->snapshot > has && was_received(r, d->snapshot))
         return take_received(r, e);
     if (d->snapshot > has && d->db != NULL)
-        return TELL(r, ERROR, "snap-db-missing",
-                    "the database ends at entry %" PRIu64
-                    ", before raft's snapshot at %" PRIu64 ", and %016" PRIx64
-                    ".snap.db is not there",
-                    has, d->snapshot, d->snapshot);
+        return tell_behind_snapshot(r, has, e);
     return RC_OK;
 }
 
@@ -417,6 +445,12 @@ static enum rc tell_verdict(struct reading *r, const struct datadir_view *v,
                                          " that are not in the database yet",
                                          d->first, d->last);
     case DATADIR_GAP:
+        if (v->first_index <= v->applied + 1)
+            return TELL(r, ERROR, "wal-overtaken",
+                        "behind entry %" PRIu64
+                        " the log holds entries that a leader's snapshot at %" PRIu64
+                        " replaced",
+                        v->applied, v->snapshot);
         return TELL(r, ERROR, "wal-gap",
                     "the database ends at entry %" PRIu64 ", the log begins at %" PRIu64
                     ": what is between is lost",
@@ -500,6 +534,19 @@ static enum rc check_member(struct reading *r, struct err *e)
                 d->member_id);
 }
 
+bool datadir_blocks(const struct finding *f)
+{
+    return f->severity == FINDING_ERROR && strcmp(f->code, "snap-damaged") != 0;
+}
+
+static bool is_blocked(const struct datadir *d)
+{
+    for (size_t i = 0; i < d->findings.kept; i++)
+        if (datadir_blocks(&d->findings.items[i]))
+            return true;
+    return false;
+}
+
 static enum rc judge(struct reading *r, struct err *e)
 {
     struct datadir *d = r->d;
@@ -512,7 +559,7 @@ static enum rc judge(struct reading *r, struct err *e)
         d->committed = d->log->state.commit;
     TRY(tell_verdict(r, &v, e));
     TRY(check_member(r, e));
-    d->ok = !d->in_use && d->findings.errors == 0 &&
+    d->ok = !d->in_use && !is_blocked(d) &&
             (d->verdict == DATADIR_WHOLE || d->verdict == DATADIR_TORN);
     return RC_OK;
 }

@@ -28,7 +28,7 @@ struct datadir_request {
 struct datadir {
     struct findings findings;
     enum datadir_verdict verdict;
-    bool ok; /* no errors, whole or torn, and not in use: it can be built on */
+    bool ok; /* whole or torn, nothing that blocks, not in use: it can be built on */
 
     char *db_path; /* of the database, also when it is missing */
     char *wal_path;
@@ -58,8 +58,8 @@ struct datadir {
 
 /* What is wrong is told by verdict and findings: those of wal_open, snapdir_list,
  * snapfile_newest and mvcc_survey_file, and
- *   ERROR db-missing db-unreadable wal-missing wal-gap wal-behind wal-foreign
- *         snap-db-missing (a leader sent one, and it is gone)
+ *   ERROR db-missing db-unreadable wal-missing wal-gap wal-overtaken wal-behind
+ *         wal-foreign snap-db-missing (WARN when the log has what it would)
  *   WARN  db-missing, db-young (the log makes it again) db-received in-use
  *         snap-missing member-unknown member-removed
  *   NOTE  wal-tail (what the log adds)
@@ -69,6 +69,10 @@ enum rc datadir_open(const struct datadir_request *q, struct datadir **out,
                      struct err *e);
 void datadir_free(struct datadir *d);
 OWN_DEFINE(datadir)
+
+/* Is this finding an error about database or log? Raft's own snapshot files are not
+ * needed. */
+bool datadir_blocks(const struct finding *f);
 
 /* RC_LOCKED when an etcd was started on it since, RC_CORRUPT when the database shrank or
  * could not be read to its end: what was read is then not to be believed. */

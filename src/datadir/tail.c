@@ -22,12 +22,7 @@ void datadir_tail_clear(struct datadir_tail *t)
 /* Findings about the log are what allow_loss is for; those about the database are not. */
 static bool is_of_log(const struct finding *f)
 {
-    static const char *const codes[] = { "snap-damaged", "snap-db-missing" };
-
-    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
-        if (strcmp(f->code, codes[i]) == 0)
-            return true;
-    return strncmp(f->code, "wal-", 4) == 0;
+    return strncmp(f->code, "wal-", 4) == 0 || strcmp(f->code, "snap-db-missing") == 0;
 }
 
 static const struct finding *first_error(const struct datadir *d, bool of_log)
@@ -35,7 +30,7 @@ static const struct finding *first_error(const struct datadir *d, bool of_log)
     for (size_t i = 0; i < d->findings.kept; i++) {
         const struct finding *f = &d->findings.items[i];
 
-        if (f->severity == FINDING_ERROR && is_of_log(f) == of_log)
+        if (datadir_blocks(f) && is_of_log(f) == of_log)
             return f;
     }
     return NULL;
@@ -117,6 +112,11 @@ enum rc datadir_lost(const struct datadir *d, struct str_list *out, struct err *
     case DATADIR_DAMAGED:
         return say_damage(d, out, e);
     case DATADIR_GAP:
+        if (d->log->first_index <= d->applied + 1)
+            return say(out, e,
+                       "entries from %" PRIu64
+                       " on: the log's are not those that were committed",
+                       d->applied + 1);
         TRY(say(out, e, "entries %" PRIu64 " to %" PRIu64 ": they are in no file",
                 d->applied + 1, d->log->first_index - 1));
         return say(out, e,

@@ -108,11 +108,19 @@ static void add(struct draft *d, enum wal_type type)
     buf_clear(&d->message);
 }
 
+static void add_mark(struct draft *d, const struct wal_mark *mark)
+{
+    struct err e = { 0 };
+
+    OK(wal_mark_put(&d->message, mark, &e), &e);
+    add(d, WAL_SNAPSHOT);
+}
+
 void den_log(struct den *den, struct den_log log)
 {
     const struct wal_metadata ids = { 7, 9 };
-    const struct wal_mark mark = { .index = log.mark, .term = log.term };
-    const struct wal_state state = { log.term, 7,
+    const struct wal_mark mark = { .index = log.mark, .term = log.term + log.later };
+    const struct wal_state state = { log.term + log.later, 7,
                                      log.commit == 0 ? log.last : log.commit };
     char name[WAL_NAME_SIZE];
     struct draft d = { 0 };
@@ -121,10 +129,8 @@ void den_log(struct den *den, struct den_log log)
     add(&d, WAL_CRC);
     OK(wal_metadata_put(&d.message, &ids, &e), &e);
     add(&d, WAL_METADATA);
-    if (log.mark > 0) {
-        OK(wal_mark_put(&d.message, &mark, &e), &e);
-        add(&d, WAL_SNAPSHOT);
-    }
+    if (log.mark > 0 && !log.later)
+        add_mark(&d, &mark);
     for (uint64_t i = log.first; i <= log.last; i++) {
         const struct wal_entry entry = {
             .index = i,
@@ -135,6 +141,8 @@ void den_log(struct den *den, struct den_log log)
         OK(wal_entry_put(&d.message, &entry, &e), &e);
         add(&d, WAL_ENTRY);
     }
+    if (log.later)
+        add_mark(&d, &mark);
     OK(wal_state_put(&d.message, &state, &e), &e);
     add(&d, WAL_STATE);
     wal_segment_name(name, 0, log.first);

@@ -39,6 +39,7 @@ void den_empty_db(const struct den *den);
  * committed unless `commit` says how far. */
 struct den_log {
     uint64_t first, last, term, mark, commit, bad;
+    bool later; /* the mark is of a later term and comes after the entries */
 };
 void den_log(struct den *den, struct den_log log);
 

@@ -150,6 +150,43 @@ CASE(read, parts_that_are_missing)
     cr_assert_not_null(strstr(den.e.why, "is no data directory"), "%s", den.e.why);
 }
 
+/* Somebody put an older database back: etcd does not start, but the log has the rest. */
+CASE(read, an_older_database_put_back)
+{
+    DEN den;
+
+    den_make(&den);
+    den_golden_db(&den, "3.4", "db");
+    den_log(&den, (struct den_log){ .first = 80, .last = 100, .term = TERM, .mark = 95 });
+    OK(den_open(&den), &den.e);
+    cr_assert(den.d->ok);
+    cr_assert(den_has(&den, "snap-db-missing", FINDING_WARN));
+    cr_assert(den.d->first == APPLIED_3_4 + 1 && den.d->last == 100);
+
+    /* A leader's snapshot of another term: entry 95 was never committed. */
+    den_log(&den,
+            (struct den_log){
+                .first = 80, .last = 100, .term = TERM, .mark = 95, .later = true });
+    OK(den_open(&den), &den.e);
+    cr_assert(!den.d->ok);
+    cr_assert_eq(den.d->verdict, DATADIR_GAP);
+    cr_assert(den_has(&den, "wal-overtaken", FINDING_ERROR));
+}
+
+/* Raft's own files are not needed for database and log. */
+CASE(read, a_damaged_snapshot_file_blocks_nothing)
+{
+    DEN den;
+
+    den_make(&den);
+    den_golden_db(&den, "3.4", "db");
+    den_log(&den, (struct den_log){ .first = 80, .last = 100, .term = TERM, .mark = 85 });
+    golden_write(path_in(den.snap, "0000000000000002-0000000000000055.snap"), "no", 2);
+    OK(den_open(&den), &den.e);
+    cr_assert(den_has(&den, "snap-damaged", FINDING_ERROR));
+    cr_assert(den.d->ok);
+}
+
 /* Killed in its first moments: the file is there, and nothing in it. */
 CASE(read, a_database_with_nothing_in_it_yet)
 {
