@@ -268,6 +268,9 @@ void disk_init(struct disk *d, struct raft_io *io, uv_loop_t *loop,
     uv_timer_init(loop, &d->timer);
     d->timer.data = d;
     the_disk = d;
+    /* libraft 0.15 has work on threads and forgets to say so. */
+    if (io->async_work != NULL && io->version < 2)
+        io->version = 2;
     io->start = start;
     io->send = send_message;
     io->append = append;

@@ -1,5 +1,7 @@
 #include "raftstore/fsm.h"
 
+#include <sys/mman.h>
+
 #include "codec/message.h"
 #include "raftstore/image.h"
 #include "util/log.h"
@@ -66,6 +68,9 @@ static int fsm_apply(struct raft_fsm *ops, const struct raft_buffer *buffer,
     return 0;
 }
 
+/* ---- snapshots -------------------------------------------------------------------- */
+
+/* On the loop: the state is caught by forking, the header made. */
 static int fsm_snapshot(struct raft_fsm *ops, struct raft_buffer *out[], unsigned *count)
 {
     struct fsm *f = ops->data;
@@ -73,10 +78,10 @@ static int fsm_snapshot(struct raft_fsm *ops, struct raft_buffer *out[], unsigne
     uint8_t *header = raft_calloc(1, FSM_SNAPSHOT_HEADER);
 
     if (b == NULL || header == NULL ||
-        image_dump(f->machine, &b[1], &f->failure) != RC_OK) {
+        picture_take(f->machine, f->dir, &f->picture, &f->failure) != RC_OK) {
         raft_free(b);
         raft_free(header);
-        return RAFT_NOMEM;
+        return RAFT_BUSY; /* the next entry tries again */
     }
     memcpy(header, snapshot_magic, sizeof snapshot_magic);
     put_le64(header + 8, f->offset);
@@ -84,6 +89,45 @@ static int fsm_snapshot(struct raft_fsm *ops, struct raft_buffer *out[], unsigne
     f->applied_bytes = 0;
     *out = b;
     *count = 2;
+    return 0;
+}
+
+/* On a thread: the child is waited for. The file's pages are libraft's buffer. */
+static int fsm_snapshot_async(struct raft_fsm *ops, struct raft_buffer *bufs[],
+                              unsigned *count)
+{
+    struct fsm *f = ops->data;
+    uint64_t size;
+    struct err e;
+    void *p;
+
+    (void)count;
+    if (picture_wait(&f->picture, &size, &e) != RC_OK)
+        return RAFT_IOERR;
+    p = mmap(NULL, (size_t)size, PROT_READ, MAP_SHARED, f->picture.fd, 0);
+    if (p == MAP_FAILED)
+        return RAFT_NOMEM;
+    f->mapped = p;
+    f->mapped_size = (size_t)size;
+    (*bufs)[1] = (struct raft_buffer){ .base = p, .len = (size_t)size };
+    return 0;
+}
+
+/* On the loop, however it ended. */
+static int fsm_snapshot_finalize(struct raft_fsm *ops, struct raft_buffer *bufs[],
+                                 unsigned *count)
+{
+    struct fsm *f = ops->data;
+
+    if (f->mapped != NULL)
+        munmap(f->mapped, f->mapped_size);
+    f->mapped = NULL;
+    picture_clear(&f->picture);
+    if (*bufs != NULL)
+        raft_free((*bufs)[0].base);
+    raft_free(*bufs);
+    *bufs = NULL;
+    *count = 0;
     return 0;
 }
 
@@ -139,11 +183,14 @@ void fsm_init(struct fsm *f, struct raft *raft, int minor, const char *dir,
               struct machine *machine, struct bolt_file *file)
 {
     *f = (struct fsm){
-        .ops = { .version = 1,
+        .ops = { .version = 3,
                  .data = f,
                  .apply = fsm_apply,
                  .snapshot = fsm_snapshot,
-                 .restore = fsm_restore },
+                 .restore = fsm_restore,
+                 .snapshot_finalize = fsm_snapshot_finalize,
+                 .snapshot_async = fsm_snapshot_async },
+        .picture = { .fd = -1, .done = -1 },
         .raft = raft,
         .machine = machine,
         .file = file,

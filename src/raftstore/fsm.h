@@ -14,6 +14,7 @@
 #include "boltdb/file.h"
 #include "machine/machine.h"
 #include "raftstore/payload.h"
+#include "raftstore/picture.h"
 
 enum { FSM_SNAPSHOT_HEADER = 16 };
 
@@ -35,6 +36,9 @@ struct fsm {
     int minor;
     const char *dir; /* for scratch files */
     struct fsm_hooks hooks;
+    struct picture picture; /* of the snapshot that is being taken */
+    void *mapped;           /* its file */
+    size_t mapped_size;
     uint64_t applied_bytes; /* since the last snapshot */
     struct err failure;     /* why libraft was told to stop */
 };

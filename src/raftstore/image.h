@@ -3,17 +3,12 @@
 #ifndef RAFTSTORE_IMAGE_H
 #define RAFTSTORE_IMAGE_H
 
-#include <raft.h>
-
 #include "boltdb/file.h"
 #include "machine/machine.h"
 
 /* Write the file to `fd` from its start. Needs no memory but a few pages. */
 enum rc image_write(const struct machine *m, int fd, const char *name, uint64_t *size,
                     struct err *e);
-
-/* The same into memory from raft_malloc. */
-enum rc image_dump(const struct machine *m, struct raft_buffer *out, struct err *e);
 
 /* A machine filled from the file, whose records borrow from it: free the machine first.
  */

@@ -404,7 +404,7 @@ static enum rc raft_make(struct node *n, struct err *e)
     status = raft_init(&n->raft, &n->io, &n->fsm.ops, n->me.member, n->o.advertise_peer);
     if (status != 0)
         return err_set(e, RC_STORAGE, "cannot open '%s': %s", n->me.raft_dir,
-                       n->io.errmsg);
+                       raft_errmsg(&n->raft));
     n->raft.data = n;
     return RC_OK;
 }

@@ -1,8 +1,8 @@
 #include "codec/message.h"
 #include "crypto/sha256.h"
 #include "raftstore/node_priv.h"
+#include "raftstore/picture.h"
 #include "raftstore/serve.h"
-#include "raftstore/stream.h"
 #include "util/mem.h"
 #include "util/os.h"
 
@@ -60,10 +60,20 @@ static enum rc send_blob(struct shot *s, struct bytes blob, uint64_t remaining,
     return RC_OK;
 }
 
+/* Where a fault ends the stream; the size when none does. */
+static uint64_t fault_at(const struct shot *s)
+{
+    const struct faults *f = &s->n->faults;
+    uint64_t at = f->stall_snapshot ? s->size / 2 : s->size;
+
+    return f->truncate_after != 0 && f->truncate_after < at ? f->truncate_after : at;
+}
+
 static enum rc send_piece(struct shot *s, bool *room, struct err *e)
 {
     static uint8_t piece[BLOB];
-    size_t n = s->size - s->at < BLOB ? (size_t)(s->size - s->at) : BLOB;
+    uint64_t end = fault_at(s);
+    size_t n = end - s->at < BLOB ? (size_t)(end - s->at) : BLOB;
 
     TRY(os_pread_full(s->picture.fd, piece, n, s->at, "a snapshot", e));
     TRY(sha256_add(s->hash, piece, n, e));
@@ -85,17 +95,14 @@ static enum rc send_digest(struct shot *s, struct err *e)
 
 static bool broken_off(struct shot *s)
 {
-    const struct faults *f = &s->n->faults;
-
-    if (f->truncate_after != 0 && s->at >= f->truncate_after) {
+    if (s->at < fault_at(s))
+        return false;
+    if (!s->stalled && s->n->faults.truncate_after != 0)
         grpcd_drop(s->call);
-        return true;
-    }
-    if (f->stall_snapshot && s->at >= s->size / 2 && !s->stalled) {
-        s->stalled = true;
+    else if (!s->stalled)
         grpcd_stall(s->call, true);
-    }
-    return s->stalled;
+    s->stalled = true;
+    return true;
 }
 
 /* As much as there is room for; the rest when hooks.room says so. */

@@ -1,19 +1,37 @@
-#include "raftstore/stream.h"
+#include "raftstore/picture.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "raftstore/image.h"
 #include "util/os.h"
 
+/* The child must not hold our ports when we are killed: it keeps the file and its end of
+ * the pipe, and dies with us. */
+static void let_go(int one, int other)
+{
+    unsigned low = (unsigned)(one < other ? one : other);
+    unsigned high = (unsigned)(one < other ? other : one);
+
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (low > 3)
+        close_range(3, low - 1, 0);
+    if (high > low + 1)
+        close_range(low + 1, high - 1, 0);
+    close_range(high + 1, ~0U, 0);
+}
+
 /* In the child: nothing but the machine and the file are touched. */
-static int draw(const struct machine *m, int fd)
+static int draw(const struct machine *m, int fd, int told)
 {
     uint64_t size;
     struct err e;
+
+    let_go(fd, told);
 
     return image_write(m, fd, "a snapshot", &size, &e) == RC_OK ? 0 : 1;
 }
@@ -36,7 +54,7 @@ enum rc picture_take(const struct machine *m, const char *dir, struct picture *o
     if (child < 0)
         return err_sys(e, RC_NOMEM, "no process for a snapshot");
     if (child == 0)
-        _exit(draw(m, fd));
+        _exit(draw(m, fd, told));
     *out = (struct picture){ os_fd_give(&fd), os_fd_give(&done), child };
     return RC_OK;
 }

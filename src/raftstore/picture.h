@@ -1,12 +1,11 @@
-/* Maintenance's Snapshot: the machine's image is written to an unnamed file by a child
- * process, which has the state as it was when it was forked, and streamed from there. The
- * loop goes on meanwhile, and memory holds one piece. */
-#ifndef RAFTSTORE_STREAM_H
-#define RAFTSTORE_STREAM_H
+/* The machine's image in an unnamed file, written by a child process that has the state
+ * as it was when it was forked. The loop goes on meanwhile, and no memory is needed: for
+ * Maintenance's Snapshot and for raft's own. */
+#ifndef RAFTSTORE_PICTURE_H
+#define RAFTSTORE_PICTURE_H
 
 #include <stdint.h>
 #include <sys/types.h>
-#include <uv.h>
 
 #include "machine/machine.h"
 #include "util/err.h"
@@ -20,7 +19,8 @@ struct picture {
 
 enum rc picture_take(const struct machine *m, const char *dir, struct picture *out,
                      struct err *e);
-/* After `done` was readable: how large the file is. RC_STORAGE when the child failed. */
+/* Waits for the child, which has ended when `done` is readable: how large the file is.
+ * RC_STORAGE when the child failed. */
 enum rc picture_wait(struct picture *p, uint64_t *size, struct err *e);
 void picture_clear(struct picture *p); /* ends the child, too */
 
