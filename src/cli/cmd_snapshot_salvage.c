@@ -251,6 +251,14 @@ static uint64_t lost_mains(const struct salvage_result *s)
     return n;
 }
 
+/* Entries behind consistent_index get the revisions they had: only on top of the newest
+ * one. */
+static bool log_applies(const struct salvage_result *s)
+{
+    return s->root == SALVAGE_ROOT_IN_FORCE && s->marks_known && !s->newest_unknown &&
+           !s->key_root_found;
+}
+
 static void show_saved(struct result *r, const struct cli *c,
                        const struct salvage_result *s)
 {
@@ -259,6 +267,7 @@ static void show_saved(struct result *r, const struct cli *c,
     result_u64(r, "Metas damaged", "metas_damaged", s->metas_bad);
     result_bool(r, "Truncated", "truncated", s->truncated);
     result_bool(r, "Digest wrong", "digest_wrong", s->digest_wrong);
+    result_bool(r, "Log applies", "log_applies", log_applies(s));
     result_u64(r, "Records", "records", s->buckets[MVCC_KEY].pairs.count);
     result_u64(r, "Revisions lost", "revisions_lost", lost_mains(s));
     result_u64(r, "Records cut", "records_cut", s->history.cut);
@@ -351,10 +360,14 @@ const struct command cmd_snapshot_salvage = {
         "Where revisions are missing, the new database has a compaction scheduled at the "
         "last of them: etcd keeps the newest value of every key and answers requests for "
         "older revisions as compacted, instead of from a history with holes.\n\n"
-        "Exit status 0 says that nothing was lost, 8 that something was. The log of a "
-        "data "
-        "directory is not applied. Damage inside a value leaves no trace but in a "
-        "snapshot's SHA-256.",
+        "Exit status 0 says that nothing was lost, 8 that something was. Damage inside a "
+        "value leaves no trace but in a snapshot's SHA-256.\n\n"
+        "The log of a data directory is not applied. Where log_applies says so, it can "
+        "be: "
+        "copy the directory, put FILE in place of member/snap/db there, and run "
+        "`holdfast "
+        "snapshot from-data-dir` on the copy. A transaction of the log whose condition "
+        "looks at a lost key may then go another way than it did.",
     .examples = "# what could be saved?\n"
                 "holdfast snapshot salvage broken.db -o saved.db --dry-run\n"
                 "# save it, and keep the list\n"
