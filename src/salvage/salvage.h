@@ -46,7 +46,7 @@ struct salvage_result {
     enum salvage_root root;
     unsigned metas_bad;
     bool truncated;
-    bool digest_wrong;   /* of a snapshot, which has changed since it was taken */
+    bool digest_wrong;      /* of a snapshot, which has changed since it was taken */
     bool key_root_found;    /* the root of bucket key was found by its looks */
     bool marks_known;       /* the compaction marks are those in force */
     size_t unknown_buckets; /* left behind */
