@@ -175,32 +175,18 @@ void serve_put(struct grpcd_call *call, struct bytes request, void *arg)
         serve_write(n, call, FIELD_PUT, request, &who);
 }
 
-static void look(const Etcdrpc__TxnRequest *t, bool *reads_only, bool *serializable,
-                 bool *puts);
-
+/* As etcd looks at it, of which a nested transaction writes whatever is in it, and needs
+ * no room. */
 static void look_at(const Etcdrpc__RequestOp *op, bool *reads_only, bool *serializable,
                     bool *puts)
 {
-    switch (op->op_case) {
-    case ETCDRPC__REQUEST_OP__OP_RANGE:
+    if (op->op_case != ETCDRPC__REQUEST_OP__OP_RANGE)
+        *reads_only = false;
+    else
         *serializable &= op->range->serializable != 0;
-        break;
-    case ETCDRPC__REQUEST_OP__OP_PUT:
-        *puts = true;
-        *reads_only = false;
-        break;
-    case ETCDRPC__REQUEST_OP__OP_TXN:
-        look(op->txn, reads_only, serializable, puts);
-        break;
-    case ETCDRPC__REQUEST_OP__OP_DELETE_RANGE:
-    case ETCDRPC__REQUEST_OP__OP__NOT_SET:
-    case _ETCDRPC__REQUEST_OP__OP__CASE_IS_INT_SIZE:
-        *reads_only = false;
-        break;
-    }
+    *puts |= op->op_case == ETCDRPC__REQUEST_OP__OP_PUT;
 }
 
-/* Nesting is bounded by codec_unpack. */
 static void look(const Etcdrpc__TxnRequest *t, bool *reads_only, bool *serializable,
                  bool *puts)
 {
