@@ -9,7 +9,7 @@
 #include "boltdb/file.h"
 #include "codec/pb.h"
 #include "tests/flow/flow.h"
-#include "tests/flow/history.h"
+#include "tests/flow/requests.h"
 #include "tests/unit/machine/mfixture.h"
 #include "wire/auth.h"
 #include "wire/call.h"
@@ -151,23 +151,7 @@ static unsigned patch_of(struct wire_client *c)
 /* ---- random requests ----------------------------------------------------------------
  */
 
-enum { KEYS = 9, LEASES = 3, POOL = 400 };
-
-/* What one request is built of. */
-struct pool {
-    struct history_random random;
-    bool upright; /* no range ends before it begins */
-    struct kvstore *kv;
-    Etcdrpc__RangeRequest ranges[POOL];
-    Etcdrpc__PutRequest puts[POOL];
-    Etcdrpc__DeleteRangeRequest deletes[POOL];
-    Etcdrpc__TxnRequest txns[POOL];
-    Etcdrpc__Compare compares[POOL], *compare_list[POOL];
-    Etcdrpc__RequestOp ops[POOL], *op_list[POOL];
-    unsigned range_n, put_n, delete_n, txn_n, compare_n, op_n, listed;
-};
-
-static uint32_t below(struct pool *p, uint32_t n)
+static uint32_t below(struct requests *p, uint32_t n)
 {
     return history_below(&p->random, n);
 }
@@ -175,190 +159,6 @@ static uint32_t below(struct pool *p, uint32_t n)
 static ProtobufCBinaryData text(const char *s)
 {
     return codec_field(bytes_str(s));
-}
-
-static ProtobufCBinaryData any_key(struct pool *p)
-{
-    static const char *const keys[KEYS] = { "a",   "a/1", "a/2", "b/1", "b/2",
-                                            "b/3", "c",   "d/1", "d/2" };
-
-    return below(p, 60) == 0 ? text("") : text(keys[below(p, KEYS)]);
-}
-
-static ProtobufCBinaryData any_end(struct pool *p, ProtobufCBinaryData key)
-{
-    static const char *const ends[] = { "a0", "b0", "c", "e", "a" };
-    ProtobufCBinaryData end;
-    bool backwards;
-
-    switch (below(p, 4)) {
-    case 0:
-        end = text(ends[below(p, 5)]);
-        backwards = bytes_compare(codec_bytes(&end), codec_bytes(&key)) <= 0;
-        return p->upright && backwards ? text("") : end;
-    case 1:
-        return codec_field((struct bytes){ (const uint8_t *)"", 1 });
-    default:
-        return text("");
-    }
-}
-
-static int64_t any_revision(struct pool *p)
-{
-    int64_t head = kvstore_revision(p->kv);
-
-    switch (below(p, 8)) {
-    case 0:
-        return head - (int64_t)below(p, 12);
-    case 1:
-        return head + (int64_t)below(p, 2);
-    case 2:
-        return (int64_t)below(p, (uint32_t)head) + 1;
-    default:
-        return 0;
-    }
-}
-
-static Etcdrpc__RangeRequest *any_range(struct pool *p)
-{
-    Etcdrpc__RangeRequest *r = &p->ranges[p->range_n++];
-
-    etcdrpc__range_request__init(r);
-    r->key = any_key(p);
-    r->range_end = any_end(p, r->key);
-    r->revision = any_revision(p);
-    r->limit = below(p, 3) == 0 ? (int64_t)below(p, 5) : 0;
-    r->sort_order = below(p, 2) == 0 ? ETCDRPC__SORT_ORDER__SORT_NONE : below(p, 3);
-    r->sort_target = below(p, 2) == 0 ? ETCDRPC__SORT_TARGET__BY_KEY : below(p, 5);
-    r->keys_only = below(p, 5) == 0;
-    r->count_only = below(p, 8) == 0;
-    if (below(p, 4) == 0)
-        r->min_mod_revision = any_revision(p);
-    if (below(p, 5) == 0)
-        r->max_mod_revision = any_revision(p);
-    if (below(p, 5) == 0)
-        r->min_create_revision = any_revision(p);
-    if (below(p, 5) == 0)
-        r->max_create_revision = any_revision(p);
-    return r;
-}
-
-static Etcdrpc__PutRequest *any_put(struct pool *p)
-{
-    static const char *const values[] = { "", "x", "y", "a longer value", "\x01\x02" };
-    Etcdrpc__PutRequest *r = &p->puts[p->put_n++];
-
-    etcdrpc__put_request__init(r);
-    r->key = any_key(p);
-    r->value = text(values[below(p, 5)]);
-    r->lease = below(p, 3) == 0 ? 1 + below(p, LEASES + 1) : 0;
-    r->prev_kv = below(p, 3) == 0;
-    r->ignore_value = below(p, 8) == 0;
-    r->ignore_lease = below(p, 8) == 0;
-    if (r->ignore_value && below(p, 8) != 0)
-        r->value = text("");
-    if (r->ignore_lease && below(p, 8) != 0)
-        r->lease = 0;
-    return r;
-}
-
-static Etcdrpc__DeleteRangeRequest *any_delete(struct pool *p)
-{
-    Etcdrpc__DeleteRangeRequest *r = &p->deletes[p->delete_n++];
-
-    etcdrpc__delete_range_request__init(r);
-    r->key = any_key(p);
-    r->range_end = any_end(p, r->key);
-    r->prev_kv = below(p, 3) == 0;
-    return r;
-}
-
-static Etcdrpc__Compare *any_compare(struct pool *p)
-{
-    static const Etcdrpc__Compare__TargetUnionCase cases[] = {
-        ETCDRPC__COMPARE__TARGET_UNION_VERSION,
-        ETCDRPC__COMPARE__TARGET_UNION_CREATE_REVISION,
-        ETCDRPC__COMPARE__TARGET_UNION_MOD_REVISION,
-        ETCDRPC__COMPARE__TARGET_UNION_VALUE,
-        ETCDRPC__COMPARE__TARGET_UNION_LEASE,
-    };
-    Etcdrpc__Compare *c = &p->compares[p->compare_n++];
-
-    etcdrpc__compare__init(c);
-    c->key = any_key(p);
-    c->range_end = below(p, 3) == 0 ? any_end(p, c->key) : text("");
-    c->result = below(p, 4);
-    c->target = below(p, 5);
-    c->target_union_case = cases[below(p, 10) == 0 ? below(p, 5) : (uint32_t)c->target];
-    if (c->target_union_case == ETCDRPC__COMPARE__TARGET_UNION_VALUE)
-        c->value = text(below(p, 2) == 0 ? "x" : "");
-    else if (c->target_union_case == ETCDRPC__COMPARE__TARGET_UNION_VERSION ||
-             c->target_union_case == ETCDRPC__COMPARE__TARGET_UNION_LEASE)
-        c->version = below(p, 3);
-    else
-        c->mod_revision = any_revision(p);
-    return c;
-}
-
-static Etcdrpc__TxnRequest *any_txn(struct pool *p, unsigned depth);
-
-/* Of a delete from a key on etcd does not see that it overlaps with a put, and when that
- * put is to keep the value, the server ends (all versions, for good: the log has it). So
- * there is none in transactions. */
-static Etcdrpc__RequestOp *any_op(struct pool *p, unsigned depth)
-{
-    Etcdrpc__RequestOp *op = &p->ops[p->op_n];
-
-    p->op_n++;
-    etcdrpc__request_op__init(op);
-    op->op_case = below(p, 100) == 0 ? 0 : 1 + below(p, depth > 0 ? 4 : 3);
-    switch (op->op_case) {
-    case ETCDRPC__REQUEST_OP__OP_RANGE:
-        op->range = any_range(p);
-        break;
-    case ETCDRPC__REQUEST_OP__OP_PUT:
-        op->put = any_put(p);
-        break;
-    case ETCDRPC__REQUEST_OP__OP_DELETE_RANGE:
-        op->delete_range = any_delete(p);
-        if (op->delete_range->range_end.len == 1 &&
-            *op->delete_range->range_end.data == 0)
-            op->delete_range->range_end = text("");
-        break;
-    case ETCDRPC__REQUEST_OP__OP_TXN:
-        op->txn = any_txn(p, depth - 1);
-        break;
-    case ETCDRPC__REQUEST_OP__OP__NOT_SET:
-    case _ETCDRPC__REQUEST_OP__OP__CASE_IS_INT_SIZE:
-        break;
-    }
-    return op;
-}
-
-/* Room in the list is taken first, as nested ones use it too. */
-static Etcdrpc__RequestOp **any_ops(struct pool *p, unsigned depth, size_t *n)
-{
-    Etcdrpc__RequestOp **list = &p->op_list[p->listed];
-
-    *n = below(p, 4);
-    p->listed += (unsigned)*n;
-    for (size_t i = 0; i < *n; i++)
-        list[i] = any_op(p, depth);
-    return list;
-}
-
-static Etcdrpc__TxnRequest *any_txn(struct pool *p, unsigned depth)
-{
-    Etcdrpc__TxnRequest *r = &p->txns[p->txn_n++];
-
-    etcdrpc__txn_request__init(r);
-    r->n_compare = below(p, 3);
-    r->compare = &p->compare_list[p->compare_n];
-    for (size_t i = 0; i < r->n_compare; i++)
-        r->compare[i] = any_compare(p);
-    r->success = any_ops(p, depth, &r->n_success);
-    r->failure = any_ops(p, depth, &r->n_failure);
-    return r;
 }
 
 static void grant_lease(struct twins *t, int64_t id, int64_t ttl)
@@ -378,28 +178,28 @@ static void revoke_lease(struct twins *t, int64_t id)
     BOTH(t, "Lease/LeaseRevoke", &r, etcdrpc__lease_revoke_response, lease_revoke);
 }
 
-static void compact(struct twins *t, struct pool *p)
+static void compact(struct twins *t, struct requests *p)
 {
     Etcdrpc__CompactionRequest r = ETCDRPC__COMPACTION_REQUEST__INIT;
     unsigned caller = t->caller;
 
     t->caller = ROOT;
-    r.revision = kvstore_revision(p->kv) - 8 + (int64_t)below(p, 10);
+    r.revision = p->head - 8 + (int64_t)below(p, 10);
     BOTH(t, "KV/Compact", &r, etcdrpc__compaction_response, compaction);
     t->caller = caller;
 }
 
-static void any_request(struct twins *t, struct pool *p)
+static void any_request(struct twins *t, struct requests *p)
 {
-    p->range_n = p->put_n = p->delete_n = p->txn_n = p->compare_n = p->op_n = 0;
-    p->listed = 0;
+    requests_begin(p);
+    p->head = kvstore_revision(machine_kv(t->m));
     t->caller = below(p, CALLERS);
     switch (below(p, 16)) {
     case 0:
-        grant_lease(t, 1 + below(p, LEASES), 3600);
+        grant_lease(t, 1 + below(p, REQUESTS_LEASES), 3600);
         break;
     case 1:
-        revoke_lease(t, 1 + below(p, LEASES));
+        revoke_lease(t, 1 + below(p, REQUESTS_LEASES));
         break;
     case 2:
         compact(t, p);
@@ -407,19 +207,19 @@ static void any_request(struct twins *t, struct pool *p)
     case 3:
     case 4:
     case 5:
-        BOTH(t, "KV/Range", any_range(p), etcdrpc__range_response, range);
+        BOTH(t, "KV/Range", requests_range(p), etcdrpc__range_response, range);
         break;
     case 6:
     case 7:
     case 8:
-        BOTH(t, "KV/Put", any_put(p), etcdrpc__put_response, put);
+        BOTH(t, "KV/Put", requests_put(p), etcdrpc__put_response, put);
         break;
     case 9:
-        BOTH(t, "KV/DeleteRange", any_delete(p), etcdrpc__delete_range_response,
+        BOTH(t, "KV/DeleteRange", requests_delete(p), etcdrpc__delete_range_response,
              delete_range);
         break;
     default:
-        BOTH(t, "KV/Txn", any_txn(p, 2), etcdrpc__txn_response, txn);
+        BOTH(t, "KV/Txn", requests_txn(p, 2), etcdrpc__txn_response, txn);
         break;
     }
 }
@@ -445,9 +245,9 @@ static void same_hash(struct twins *t)
 
 static void many_requests(struct twins *t, uint64_t seed)
 {
-    static struct pool p;
+    static struct requests p;
 
-    p = (struct pool){ .random = { seed }, .upright = t->auth, .kv = machine_kv(t->m) };
+    p = (struct requests){ .random = { seed }, .upright = t->auth };
     for (unsigned i = 0; i < REQUESTS; i++)
         any_request(t, &p);
     same_hash(t);
