@@ -39,8 +39,9 @@ enum datadir_verdict datadir_judge(const struct datadir_view *v, uint64_t *first
 {
     enum datadir_verdict verdict = connect(v);
 
-    *first = v->applied + 1;
-    *last = verdict == DATADIR_WHOLE ? v->last_index : v->applied;
+    /* A hostile index has nothing behind it. */
+    *first = v->applied == UINT64_MAX ? v->applied : v->applied + 1;
+    *last = verdict == DATADIR_WHOLE ? v->last_index : *first - 1;
     if (verdict == DATADIR_NO_DATA || !v->has_log)
         return verdict;
     if (v->log == WAL_DAMAGED)

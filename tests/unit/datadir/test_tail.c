@@ -242,3 +242,63 @@ CASE(tail, any_failed_allocation)
     }
     cr_assert_gt(runs, 100);
 }
+
+/* Wherever a bit turns over, the state is the server's or there is none. */
+CASE(tail, a_flipped_log_is_right_or_refused)
+{
+    unsigned refused = 0;
+    DEN den;
+
+    den_golden(&den, "3.5");
+    cr_assert_eq(unlink(den.db), 0);
+
+    uint64_t size = den_size(den.segment);
+
+    for (uint64_t at = 3; at < size; at += size / 61) {
+        OUTCOME o;
+
+        den_flip(den.segment, at);
+        apply(&den, (struct datadir_tail_options){ 0 }, &o);
+        refused += o.rc != RC_OK;
+        if (o.rc == RC_OK)
+            cr_assert_eq(hash_of(&o).hash, den_goldens[1].hashkv, "byte %" PRIu64, at);
+        else
+            cr_assert_eq(o.rc, RC_CORRUPT, "byte %" PRIu64 ": %s", at, o.e.why);
+        datadir_tail_clear(&o.tail);
+        den_clear(&den);
+        den_flip(den.segment, at);
+    }
+    cr_assert_gt(refused, 50);
+}
+
+/* Cut anywhere it is a moment of the server's own history: the keys as of that revision
+ * have the HashKV that the whole log gives for it. */
+CASE(tail, a_cut_log_is_a_moment_of_the_history)
+{
+    OUTCOME whole;
+    DEN full, den;
+
+    den_golden(&full, "3.7");
+    cr_assert_eq(unlink(full.db), 0);
+    apply(&full, (struct datadir_tail_options){ 0 }, &whole);
+    is_golden(&whole, &den_goldens[3], "the log alone");
+    den_golden(&den, "3.7");
+    cr_assert_eq(unlink(den.db), 0);
+    for (uint64_t cut = 1; cut < 3000; cut += 97) {
+        struct mvcc_hashkv part, want;
+        OUTCOME o;
+
+        den_cut(den.segment, den_size(full.segment) - cut);
+        apply(&den, (struct datadir_tail_options){ 0 }, &o);
+        cr_assert_eq(o.rc, RC_OK, "%" PRIu64 " bytes less: %s", cut, o.e.why);
+        part = hash_of(&o);
+        OK(kvstore_hashkv(machine_kv(whole.tail.machine), part.revision, &want, &o.e),
+           &o.e);
+        cr_assert(part.hash == want.hash, "%" PRIu64 " bytes less: revision %" PRId64,
+                  cut, part.revision);
+        datadir_tail_clear(&o.tail);
+        den_clear(&den);
+    }
+    datadir_tail_clear(&whole.tail);
+    den_clear(&full);
+}
