@@ -52,6 +52,12 @@ void mvcc_history_free(struct mvcc_history *h)
     mem_free(h);
 }
 
+size_t mvcc_history_memory(const struct mvcc_history *h)
+{
+    return h->keys.count * sizeof *h->keys.items +
+           h->keys.capacity * sizeof *h->keys.table + h->kept_count * sizeof *h->kept;
+}
+
 void mvcc_history_seed(struct mvcc_history *h,
                        const uint8_t seed[static SIPHASH_KEY_SIZE])
 {

@@ -78,6 +78,9 @@ enum rc mvcc_history_add(struct mvcc_history *h, const struct mvcc_record *r,
 enum rc mvcc_history_pair(struct mvcc_history *h, struct bytes key, struct bytes value,
                           uint32_t crc, uint64_t page, struct err *e);
 
+/* Bytes held for the records so far. */
+size_t mvcc_history_memory(const struct mvcc_history *h);
+
 /* What mvcc_record_read needs for records that go to mvcc_history_add. All records of
  * one history must be read with one seed. */
 void mvcc_history_seed(struct mvcc_history *h,

@@ -18,6 +18,7 @@ struct mvcc_proof {
     struct mvcc_history *history;
     uint8_t seed[SIPHASH_KEY_SIZE];
     struct mvcc_powers powers;
+    size_t history_max;
     bool doubtful; /* something is not as it should be, or not for us to judge */
 
     /* Bucket key as it goes by: leaves whose names all are revisions. */
@@ -85,6 +86,16 @@ static enum rc take_pair(struct mvcc_proof *p, struct bytes key, struct bytes va
     return p->doubtful ? RC_OK : take_record(p, key, value, crc, page, e);
 }
 
+/* The walk over the file has the memory for itself. */
+static void limit_history(struct mvcc_proof *p)
+{
+    if (p->history == NULL || mvcc_history_memory(p->history) <= p->history_max)
+        return;
+    mvcc_history_free(p->history);
+    p->history = NULL;
+    p->doubtful = true;
+}
+
 static enum rc take_key_leaf(struct mvcc_proof *p, const struct bolt_page *page,
                              struct err *e)
 {
@@ -94,6 +105,7 @@ static enum rc take_key_leaf(struct mvcc_proof *p, const struct bolt_page *page,
 
         TRY(take_pair(p, pair.key, pair.value, page->id, e));
     }
+    limit_history(p);
     return RC_OK;
 }
 
@@ -243,6 +255,7 @@ enum rc mvcc_proof_new(const struct mvcc_proof_options *o, struct mvcc_proof **o
 
     TRY(os_random(p->seed, sizeof p->seed, e));
     TRY(mvcc_history_new(&history, o->findings, &p->history, e));
+    p->history_max = o->history_max == 0 ? MVCC_PROOF_HISTORY : o->history_max;
     mvcc_history_seed(p->history, p->seed);
     mvcc_powers_init(&p->powers);
     TRY(bolt_stream_new_built(&v, o->page_size, &p->stream, e));

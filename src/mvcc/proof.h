@@ -5,7 +5,8 @@
  * the tree is kept until the end; there the tree is put together, and must have what went
  * by for its leaves, in that order.
  *
- * Memory: 44 bytes a leaf, 24 for each of a bucket other than key, and a history's. */
+ * Memory: 44 bytes a leaf, 24 for each of a bucket other than key, and a history's up to
+ * MVCC_PROOF_HISTORY: whoever writes the file holds one at the same time. */
 #ifndef MVCC_PROOF_H
 #define MVCC_PROOF_H
 
@@ -25,10 +26,13 @@ struct mvcc_sums {
     struct mvcc_history_result history; /* HashKV at the newest revision */
 };
 
+#define MVCC_PROOF_HISTORY ((size_t)64 << 20) /* 1.3 million distinct keys */
+
 struct mvcc_proof_options {
     uint32_t page_size;
     int64_t finished, scheduled; /* compaction marks by which the history is judged */
     struct findings *findings;   /* about the history; NULL: the first error ends it */
+    size_t history_max;          /* 0: MVCC_PROOF_HISTORY */
 };
 
 struct mvcc_proof;
@@ -46,8 +50,8 @@ enum rc mvcc_proof_take(void *proof, const uint8_t *p, size_t n, struct err *e);
 /* All has gone by; `head` is what the first two pages hold now. Records beyond the
  * revision `newest` are no part of the history: a bump adds one, as the last. RC_CORRUPT
  * for any damage. *known is false when this cannot tell (a bucket key with names that are
- * no revisions, a page of more than BOLT_STREAM_EXTENT_MAX): the file must then be
- * walked, and `out` means nothing. Call once. */
+ * no revisions, a page of more than BOLT_STREAM_EXTENT_MAX, more keys than history_max):
+ * the file must then be walked, and `out` means nothing. Call once. */
 enum rc mvcc_proof_finish(struct mvcc_proof *p, struct bytes head, int64_t newest,
                           struct mvcc_sums *out, bool *known, struct err *e);
 

@@ -327,3 +327,18 @@ CASE(proof, survives_every_failed_allocation)
     }
     cr_assert_gt(runs, 10, "%u", runs);
 }
+
+/* A database of many small keys is left to the walk, whatever else is right with it. */
+CASE(proof, leaves_more_keys_than_it_may_hold_to_the_walk)
+{
+    AT_END(buf_clear) struct buf image = large_image(3000);
+
+    for (size_t memory = 1 << 10; memory <= 1 << 20; memory *= 32) {
+        struct mvcc_proof_options o = by_marks(-1, -1);
+        struct verdict v = { 0 };
+
+        o.history_max = memory;
+        OK(run(&o, BYTES(image), 65536, INT64_MAX, &v), &v.e);
+        cr_assert_eq(v.known, memory == 1 << 20, "%zu bytes", memory);
+    }
+}
