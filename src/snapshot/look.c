@@ -51,7 +51,7 @@ static enum rc open_path(const char *path, struct findings *f, struct bolt_file 
     if (is_directory(path)) {
         TRY(str_format(&below, e, "%s/member/snap/db", path));
         log_info("reading '%s': what is only in the log of the data directory is not "
-                 "in it",
+                 "in it; `holdfast snapshot from-data-dir` applies it",
                  below);
         path = below;
     }
