@@ -539,12 +539,16 @@ bool datadir_blocks(const struct finding *f)
     return f->severity == FINDING_ERROR && strcmp(f->code, "snap-damaged") != 0;
 }
 
-static bool is_blocked(const struct datadir *d)
+bool datadir_blocked(const struct datadir *d)
 {
-    for (size_t i = 0; i < d->findings.kept; i++)
-        if (datadir_blocks(&d->findings.items[i]))
-            return true;
-    return false;
+    size_t errors = 0;
+    bool blocked = false;
+
+    for (size_t i = 0; i < d->findings.kept; i++) {
+        errors += d->findings.items[i].severity == FINDING_ERROR;
+        blocked |= datadir_blocks(&d->findings.items[i]);
+    }
+    return blocked || errors < d->findings.errors;
 }
 
 static enum rc judge(struct reading *r, struct err *e)
@@ -559,7 +563,7 @@ static enum rc judge(struct reading *r, struct err *e)
         d->committed = d->log->state.commit;
     TRY(tell_verdict(r, &v, e));
     TRY(check_member(r, e));
-    d->ok = !d->in_use && !is_blocked(d) &&
+    d->ok = !d->in_use && !datadir_blocked(d) &&
             (d->verdict == DATADIR_WHOLE || d->verdict == DATADIR_TORN);
     return RC_OK;
 }

@@ -73,6 +73,8 @@ OWN_DEFINE(datadir)
 /* Is this finding an error about database or log? Raft's own snapshot files are not
  * needed. */
 bool datadir_blocks(const struct finding *f);
+/* Is there one, perhaps among those that the list had no room for? */
+bool datadir_blocked(const struct datadir *d);
 
 /* RC_LOCKED when an etcd was started on it since, RC_CORRUPT when the database shrank or
  * could not be read to its end: what was read is then not to be believed. */

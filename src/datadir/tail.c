@@ -56,17 +56,23 @@ static const char *advice_on_log(const struct datadir *d)
 static enum rc check(const struct datadir *d, const struct datadir_tail_options *o,
                      struct err *e)
 {
-    const struct finding *bad = first_error(d, false);
+    bool sound = d->verdict == DATADIR_WHOLE || d->verdict == DATADIR_TORN;
+    const struct finding *db = first_error(d, false), *log = first_error(d, true);
 
     if (d->in_use)
         return err_set(e, RC_LOCKED, "'%s' is in use by an etcd", d->db_path);
-    if (bad != NULL)
-        return err_set(e, RC_CORRUPT, "%s: %s" HINT "%s", bad->code, bad->message,
+    if (db != NULL)
+        return err_set(e, RC_CORRUPT, "%s: %s" HINT "%s", db->code, db->message,
                        advice_on_db(d));
-    bad = first_error(d, true);
-    if (bad == NULL || o->allow_loss)
+    if (log == NULL && datadir_blocked(d))
+        return err_set(e, RC_CORRUPT, "there are %zu errors, and more than can be told",
+                       d->findings.errors);
+    if (o->allow_loss || (sound && log == NULL))
         return RC_OK;
-    return err_set(e, RC_CORRUPT, "%s: %s" HINT "%s", bad->code, bad->message,
+    if (log == NULL)
+        return err_set(e, RC_CORRUPT, "the log's verdict is '%s'" HINT "%s",
+                       datadir_verdict_name(d->verdict), advice_on_log(d));
+    return err_set(e, RC_CORRUPT, "%s: %s" HINT "%s", log->code, log->message,
                    advice_on_log(d));
 }
 

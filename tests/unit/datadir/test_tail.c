@@ -243,6 +243,27 @@ CASE(tail, any_failed_allocation)
     cr_assert_gt(runs, 100);
 }
 
+/* An error that the list had no room for is one nevertheless. */
+CASE(tail, errors_that_are_not_told_count)
+{
+    const struct datadir_tail_options loss = { .allow_loss = true };
+    struct datadir_tail t = { 0 };
+    struct err e = { 0 };
+    DEN den;
+
+    den_golden(&den, "3.5");
+    OK(den_open(&den), &den.e);
+    while (den.d->findings.kept < FINDINGS_KEPT)
+        OK(findings_add(&den.d->findings, FINDING_WARN, "noise", FINDING_NO_PAGE, &e,
+                        "."),
+           &e);
+    cr_assert(!datadir_blocked(den.d));
+    OK(findings_add(&den.d->findings, FINDING_ERROR, "page-id", FINDING_NO_PAGE, &e, "."),
+       &e);
+    cr_assert(datadir_blocked(den.d));
+    cr_assert_eq(datadir_apply(den.d, &loss, &t, &e), RC_CORRUPT);
+}
+
 /* Wherever a bit turns over, the state is the server's or there is none. */
 CASE(tail, a_flipped_log_is_right_or_refused)
 {
