@@ -212,17 +212,28 @@ static void ignore(void *arg, int code, const char *message, struct machine_outc
     (void)o;
 }
 
-static void propose_request(struct node *n, Raftreq__InternalRaftRequest *r)
+static enum rc pack_request(Raftreq__InternalRaftRequest *r, uint64_t number,
+                            struct buf *out, struct err *e)
 {
     Raftreq__RequestHeader header;
-    AT_END(buf_clear) struct buf b = { 0 };
-    struct err e;
+    enum rc rc;
 
     raftreq__request_header__init(&header);
-    header.id = propose_number(n);
+    header.id = number;
     r->header = &header;
-    if (codec_pack(r, &b, &e) == RC_OK)
-        propose(n, PAYLOAD_REQUEST, header.id, (struct bytes){ b.p, b.n }, ignore, NULL);
+    rc = codec_pack(r, out, e);
+    r->header = NULL;
+    return rc;
+}
+
+static void propose_request(struct node *n, Raftreq__InternalRaftRequest *r)
+{
+    AT_END(buf_clear) struct buf b = { 0 };
+    uint64_t number = propose_number(n);
+    struct err e;
+
+    if (pack_request(r, number, &b, &e) == RC_OK)
+        propose(n, PAYLOAD_REQUEST, number, (struct bytes){ b.p, b.n }, ignore, NULL);
 }
 
 /* A member tells its name and client URLs when it has started. */

@@ -58,17 +58,15 @@ void requests_take(void *arg, uint64_t from, uint8_t what, struct bytes body,
                    struct peer_request *r)
 {
     struct node *n = arg;
+    bool known = from != 0; /* a stranger may only ask who is there */
 
-    /* A stranger (it has no id yet) may only ask who is there. */
     if (what == CALL_MEMBERS)
         give_members(n, r);
-    else if (from == 0)
-        peer_answer(r, CALL_NO, (struct bytes){ 0 });
-    else if (what == CALL_PROPOSE)
+    else if (known && what == CALL_PROPOSE)
         propose_for(n, body, r);
-    else if (what == CALL_READ_INDEX)
+    else if (known && what == CALL_READ_INDEX)
         read_for(n, r);
-    else if (what >= CALL_KEEP_ALIVE && what <= CALL_IN_SYNC && body.n == 8)
+    else if (known && what >= CALL_KEEP_ALIVE && what <= CALL_IN_SYNC && body.n == 8)
         answer_about(n, what, le64(body.p), r);
     else
         peer_answer(r, CALL_NO, (struct bytes){ 0 });

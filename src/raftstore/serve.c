@@ -62,7 +62,7 @@ bool serve_enter(struct node *n, struct grpcd_call *call, unsigned gates,
     struct refusal_text no = serve_gate(n, call, gates, who);
 
     if (no.code != 0)
-        grpcd_finish(call, no.code, no.message);
+        grpcd_finish(call, (enum grpcd_code)no.code, no.message);
     return no.code == 0;
 }
 
@@ -110,7 +110,7 @@ void serve_outcome(struct node *n, struct grpcd_call *call,
                    const struct machine_outcome *o)
 {
     if (o->code != 0)
-        grpcd_finish(call, o->code, o->message);
+        grpcd_finish(call, (enum grpcd_code)o->code, o->message);
     else
         serve_reply(n, call, o->revision, (struct bytes){ o->reply.p, o->reply.n });
 }
@@ -155,7 +155,7 @@ static void on_written(void *arg, int code, const char *message,
     if (o != NULL)
         serve_outcome(w->n, w->call, o);
     else
-        grpcd_finish(w->call, code, message);
+        grpcd_finish(w->call, (enum grpcd_code)code, message);
     mem_free(w);
 }
 
@@ -188,7 +188,7 @@ void serve_write(struct node *n, struct grpcd_call *call, unsigned number,
         return;
     }
     if (refused.code != 0) {
-        grpcd_finish(call, refused.code, refused.message);
+        grpcd_finish(call, (enum grpcd_code)refused.code, refused.message);
         return;
     }
     w = mem_zero(sizeof *w);

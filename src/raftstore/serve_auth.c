@@ -238,7 +238,7 @@ static void on_login_readable(void *arg, int code, const char *message)
         hash(l.n, l.call, l.r, FIELD_AUTHENTICATE, l.r->password, stored, after_login);
         return;
     }
-    grpcd_finish(l.call, code, message);
+    grpcd_finish(l.call, (enum grpcd_code)code, message);
     codec_free(l.r);
 }
 

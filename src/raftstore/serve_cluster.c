@@ -83,7 +83,7 @@ static struct cluster_call *begin(struct node *n, struct grpcd_call *call, unsig
 
 static void refuse(struct cluster_call *c, int code, const char *message)
 {
-    grpcd_finish(c->call, code, message);
+    grpcd_finish(c->call, (enum grpcd_code)code, message);
     mem_free(c);
 }
 
@@ -272,12 +272,11 @@ void serve_member_update(struct grpcd_call *call, struct bytes request, void *ar
     if (c == NULL)
         return;
     if (codec_unpack(&etcdrpc__member_update_request__descriptor, request, &r, &e) !=
-        RC_OK)
+            RC_OK ||
+        update_json(r, &json, &e) != RC_OK)
         broken(c, &e);
     else if (!urls_good(r->peer_urls, r->n_peer_urls))
         refuse(c, GRPCD_INVALID_ARGUMENT, "etcdserver: given member URLs are invalid");
-    else if (update_json(r, &json, &e) != RC_OK)
-        broken(c, &e);
     else
         change(c, WAL_CHANGE_UPDATE, r->id, (struct bytes){ json.p, json.n });
 }

@@ -36,7 +36,7 @@ static void on_readable(void *arg, int code, const char *message)
     struct query *q = arg;
 
     if (code != 0)
-        grpcd_finish(q->call, code, message);
+        grpcd_finish(q->call, (enum grpcd_code)code, message);
     else
         answer(q);
     query_free(q);
@@ -79,7 +79,7 @@ static Raftreq__InternalRaftRequest *open_request(struct node *n, struct grpcd_c
     }
     machine_precheck(r, (unsigned)n->o.max_txn_ops, &refused);
     if (refused.code != 0) {
-        grpcd_finish(call, refused.code, refused.message);
+        grpcd_finish(call, (enum grpcd_code)refused.code, refused.message);
         codec_free(r);
         return NULL;
     }

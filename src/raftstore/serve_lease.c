@@ -116,7 +116,7 @@ static void on_ttl_readable(void *arg, int code, const char *message)
 
     put_le64(id, (uint64_t)t->id);
     if (code != 0) {
-        grpcd_finish(t->call, code, message);
+        grpcd_finish(t->call, (enum grpcd_code)code, message);
         mem_free(t);
     } else if (!node_is_leader(t->n)) {
         peer_call(t->n->peers, node_leader(t->n), CALL_REMAINING, BYTES_OF(id), CALL_MS,

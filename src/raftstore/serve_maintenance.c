@@ -182,7 +182,7 @@ static void move_ends(struct move *m, int code, const char *message)
     if (code == 0)
         serve_reply(m->n, m->call, 0, (struct bytes){ 0 });
     else
-        grpcd_finish(m->call, code, message);
+        grpcd_finish(m->call, (enum grpcd_code)code, message);
     uv_close((uv_handle_t *)&m->timer, move_freed);
 }
 

@@ -36,7 +36,7 @@ static void end(struct shot *s, int code, const char *message)
 {
     if (s->call == NULL)
         return;
-    grpcd_finish(s->call, code, message);
+    grpcd_finish(s->call, (enum grpcd_code)code, message);
     s->call = NULL;
     uv_close((uv_handle_t *)&s->poll, on_closed);
     uv_close((uv_handle_t *)&s->timer, on_closed);

@@ -41,7 +41,7 @@ static void stream_end(struct watch_stream *s, int code, const char *message)
     *at = s->next;
     while (s->watchers != NULL)
         drop(&s->watchers);
-    grpcd_finish(s->call, code, message);
+    grpcd_finish(s->call, (enum grpcd_code)code, message);
     mem_free(s);
 }
 
@@ -150,7 +150,11 @@ static bool empty_span(const struct watcher *w)
 {
     const struct bytes key = { w->key.p, w->key.n }, end = { w->end.p, w->end.n };
 
-    return end.n > 0 && !(end.n == 1 && end.p[0] == 0) && bytes_compare(key, end) >= 0;
+    static const uint8_t zero = 0;
+
+    /* "\0" is the end of all keys. */
+    return end.n > 0 && !bytes_equal(end, (struct bytes){ &zero, 1 }) &&
+           bytes_compare(key, end) >= 0;
 }
 
 /* Why it may not be created, or NULL. */
