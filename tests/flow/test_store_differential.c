@@ -406,7 +406,7 @@ static void same_hash(struct pair *t)
 static void compare_with(const char *version, uint64_t seed, unsigned operations)
 {
     static struct requests p;
-    AT_END(pair_end) struct pair t = { .what = version, .seed = seed };
+    AT_END(pair_end) struct pair t = { .what = version, .seed = seed, .head = 1 };
     Etcdrpc__PutRequest last = ETCDRPC__PUT_REQUEST__INIT;
     int64_t hashed = 0;
 
@@ -433,13 +433,29 @@ static void compare_with(const char *version, uint64_t seed, unsigned operations
               t.refused, t.head);
 }
 
-#define DIFFERENTIAL(suffix, version)                                                 \
-    CASE(store, answers_as_etcd_##suffix##_does, .timeout = 3600)                     \
-    {                                                                                 \
-        flow_need(version);                                                           \
-        compare_with(version, 1,                                                      \
-                     getenv("HOLDFAST_LONG") == NULL ? OPERATIONS : OPERATIONS_LONG); \
-    }
+static void compare_all(const char *version, unsigned operations)
+{
+    flow_need(version);
+    compare_with(version, 1,
+                 getenv("HOLDFAST_LONG") == NULL ? operations : OPERATIONS_LONG);
+}
 
-DIFFERENTIAL(3_5, "3.5")
-DIFFERENTIAL(3_6, "3.6")
+CASE(store, answers_as_etcd_3_4_does, .timeout = 7200)
+{
+    compare_all("3.4", OPERATIONS / 4);
+}
+
+CASE(store, answers_as_etcd_3_5_does, .timeout = 7200)
+{
+    compare_all("3.5", OPERATIONS);
+}
+
+CASE(store, answers_as_etcd_3_6_does, .timeout = 7200)
+{
+    compare_all("3.6", OPERATIONS);
+}
+
+CASE(store, answers_as_etcd_3_7_does, .timeout = 7200)
+{
+    compare_all("3.7", OPERATIONS / 4);
+}
