@@ -1,9 +1,11 @@
 #include "util/stop.h"
 
 #include <signal.h>
+#include <stdatomic.h>
 #include <stddef.h>
 
 static volatile sig_atomic_t wanted;
+static atomic_bool holding;
 
 static void on_signal(int number)
 {
@@ -26,7 +28,7 @@ void stop_install(void)
 
 bool stop_wanted(void)
 {
-    return wanted != 0;
+    return wanted != 0 && !holding;
 }
 
 void stop_request(void)
@@ -37,11 +39,17 @@ void stop_request(void)
 void stop_reset(void)
 {
     wanted = 0;
+    holding = false;
+}
+
+void stop_hold(bool held)
+{
+    holding = held;
 }
 
 enum rc stop_check(struct err *e)
 {
-    if (wanted)
+    if (stop_wanted())
         return err_set(e, RC_INTERRUPTED, "stopped by a signal, nothing was published");
     return RC_OK;
 }

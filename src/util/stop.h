@@ -13,6 +13,11 @@ bool stop_wanted(void);
 void stop_request(void); /* what the handlers do; tests call it */
 void stop_reset(void);
 
+/* While it is held, nobody is told that a stop is wanted: for a step that must not be
+ * left in its middle, such as a call that the other side goes on with whether we wait or
+ * not. What was wished meanwhile is told afterwards. */
+void stop_hold(bool held);
+
 /* RC_INTERRUPTED once a stop is wanted. */
 enum rc stop_check(struct err *e);
 
