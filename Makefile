@@ -46,7 +46,8 @@ uses.defrag   := snapshot $(uses.snapshot)
 uses.salvage  := defrag $(uses.defrag)
 uses.member   := snapshot $(uses.snapshot)
 uses.care     := member sql $(uses.member)
-uses.cli      := salvage care member sql restore defrag datadir $(uses.datadir)
+uses.lab      := member $(uses.member)
+uses.cli      := lab salvage care member sql restore defrag datadir $(uses.datadir)
 
 uses.raftstore := grpcd restore machine $(uses.restore)
 
