@@ -335,22 +335,25 @@ static void on_connection(uv_stream_t *listener, int status)
 enum rc control_open(struct node *n, struct control **out, struct err *e)
 {
     struct control *c;
+    char own[sizeof n->me.lab_dir + 16];
+    const char *path = n->o.control == NULL ? own : n->o.control;
     int status;
 
-    if (n->o.control == NULL)
-        return RC_OK;
+    snprintf(own, sizeof own, "%s/control.sock", n->me.lab_dir);
     TRY(mem_new(&c, sizeof *c, "the control socket", e));
     c->n = n;
     *out = c;
     uv_pipe_init(&n->loop, &c->pipe, 0);
     c->pipe.data = c;
-    (void)os.unlinkat(AT_FDCWD, n->o.control, 0);
-    status = uv_pipe_bind(&c->pipe, n->o.control);
+    (void)os.unlinkat(AT_FDCWD, path, 0);
+    status = uv_pipe_bind(&c->pipe, path);
     if (status == 0)
         status = uv_listen((uv_stream_t *)&c->pipe, 8, on_connection);
     if (status != 0)
-        return err_set(e, RC_STORAGE, "cannot listen at '%s': %s", n->o.control,
-                       uv_strerror(status));
+        return err_set(e, RC_STORAGE,
+                       "cannot listen at '%s': %s" HINT
+                       "the path of a socket is short: choose one with --control-socket",
+                       path, uv_strerror(status));
     return RC_OK;
 }
 

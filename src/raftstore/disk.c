@@ -172,40 +172,53 @@ static const char *broken(const struct faults *f)
     return f->fail_fsync ? "fsync of the log: input/output error" : NULL;
 }
 
-static int append(struct raft_io *io, struct raft_io_append *req,
-                  const struct raft_entry entries[], unsigned n, raft_io_append_cb cb)
+/* Told later, without a write: it failed, or the disk lies. */
+static int pretend(struct disk *d, struct raft_io_append *req, raft_io_append_cb cb,
+                   int status)
 {
-    struct disk *d = the_disk;
-    struct raft_io_append *own;
-    struct deferred *it;
-    int status;
+    struct deferred *it = mem_zero(sizeof *it);
 
-    if (broken(d->faults) != NULL) {
-        d->failed(d->arg, broken(d->faults));
-        return RAFT_IOERR;
-    }
-    if (!d->faults->lying_disk && d->faults->slow_disk_ms == 0 && d->queue == NULL)
-        return d->inner.append(io, req, entries, n, cb);
-    own = mem_zero(sizeof *own);
-    it = mem_zero(sizeof *it);
-    if (own == NULL || it == NULL) {
-        mem_free(own);
-        mem_free(it);
+    if (it == NULL)
         return RAFT_NOMEM;
+    *it = (struct deferred){ .append = req, .appended = cb, .status = status };
+    defer(d, it, d->faults->slow_disk_ms);
+    return 0;
+}
+
+static int append_slowly(struct disk *d, struct raft_io_append *req,
+                         const struct raft_entry entries[], unsigned n,
+                         raft_io_append_cb cb)
+{
+    struct raft_io_append *own = mem_zero(sizeof *own);
+    struct deferred *it = mem_zero(sizeof *it);
+    int status = RAFT_NOMEM;
+
+    if (own != NULL && it != NULL) {
+        *it = (struct deferred){ .append = req, .appended = cb };
+        own->data = it;
+        status = d->inner.append(d->io, own, entries, n, on_written);
     }
-    *it = (struct deferred){ .append = req, .appended = cb };
-    if (d->faults->lying_disk) {
-        mem_free(own);
-        defer(d, it, d->faults->slow_disk_ms);
-        return 0;
-    }
-    own->data = it;
-    status = d->inner.append(io, own, entries, n, on_written);
     if (status != 0) {
         mem_free(own);
         mem_free(it);
     }
     return status;
+}
+
+static int append(struct raft_io *io, struct raft_io_append *req,
+                  const struct raft_entry entries[], unsigned n, raft_io_append_cb cb)
+{
+    struct disk *d = the_disk;
+
+    if (broken(d->faults) != NULL) {
+        d->failed(d->arg, broken(d->faults));
+        return pretend(d, req, cb, RAFT_IOERR);
+    }
+    if (d->faults->lying_disk)
+        return pretend(d, req, cb, 0);
+    if (d->faults->slow_disk_ms == 0 && d->queue == NULL)
+        return d->inner.append(io, req, entries, n, cb);
+    return append_slowly(d, req, entries, n, cb);
 }
 
 /* What was never written cannot be cut off. */

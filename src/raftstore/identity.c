@@ -239,10 +239,11 @@ static enum rc first_start(const struct node_options *o, struct identity *me,
 static enum rc adopt(const struct node_options *o, struct identity *me, struct err *e)
 {
     char path[PATH_SIZE];
+    AT_END(findings_clear) struct findings f = { 0 };
     OWNED(wal) log = NULL;
 
     path_of(path, o->data_dir, "member/wal");
-    TRY(wal_open(path, NULL, &log, e));
+    TRY(wal_open(path, &f, &log, e));
     me->member = wal_summary(log)->ids.node_id;
     me->cluster = wal_summary(log)->ids.cluster_id;
     if (wal_summary(log)->verdict == WAL_DAMAGED)
@@ -337,11 +338,12 @@ enum rc identity_open(const char *data_dir, struct identity *out, struct err *e)
 static enum rc finish_log(const struct node_options *o, struct machine *m, struct err *e)
 {
     char path[PATH_SIZE];
+    AT_END(findings_clear) struct findings f = { 0 };
     OWNED(wal) log = NULL;
     uint64_t last;
 
     path_of(path, o->data_dir, "member/wal");
-    TRY(wal_open(path, NULL, &log, e));
+    TRY(wal_open(path, &f, &log, e));
     last = wal_summary(log)->last_index;
     if (last > machine_index(m) && !o->force_new_cluster)
         return err_set(e, RC_REFUSED,
@@ -365,6 +367,8 @@ enum rc identity_base(const struct node_options *o, const struct identity *me,
     bool restored = !me->joined && !exists(me->lab_dir, "base.db");
     char path[PATH_SIZE];
     OWNED_FD int fd = -1;
+    OWNED(bolt_file) borrowed = NULL;
+    OWNED(machine) m = NULL;
 
     if (me->joined) {
         *file = NULL;
@@ -375,8 +379,12 @@ enum rc identity_base(const struct node_options *o, const struct identity *me,
     else
         path_of(path, me->lab_dir, "base.db");
     TRY(os_open(AT_FDCWD, path, O_RDONLY, 0, &fd, e));
-    TRY(image_load(fd, path, o->minor, file, out, e));
-    return restored ? finish_log(o, *out, e) : RC_OK;
+    TRY(image_load(fd, path, o->minor, &borrowed, &m, e));
+    if (restored)
+        TRY(finish_log(o, m, e));
+    *file = GIVE(borrowed);
+    *out = GIVE(m);
+    return RC_OK;
 }
 
 enum rc identity_members_write(const struct machine *m, uint64_t cluster, struct buf *out,

@@ -17,6 +17,7 @@ enum {
     RETRY_CONNECT_MS = 100,
     GRACE_MS = 200,
     HEARTBEAT_MAX_MS = 10,
+    LOG_BYTES = 64 << 20,
 };
 
 /* ---- facts ------------------------------------------------------------------------ */
@@ -133,12 +134,12 @@ static void on_signal(uv_signal_t *handle, int number)
     node_stop(handle->data, &none);
 }
 
+/* Comes from inside libraft, where nothing may be torn down: the next tick ends it. */
 static void on_write_failed(void *arg, const char *why)
 {
-    struct err e;
+    struct node *n = arg;
 
-    (void)!err_set(&e, RC_STORAGE, "%s", why);
-    node_stop(arg, &e);
+    (void)!err_set(&n->broken, RC_STORAGE, "%s", why);
 }
 
 /* ---- what the log brings ---------------------------------------------------------- */
@@ -156,9 +157,6 @@ static void on_applied(void *arg, const struct payload *p, struct machine_outcom
         lessor_applied(&n->lessor, p->body);
     n->watches.behind = true;
     proposals_applied(&n->proposals, p->id, o);
-    /* A large log is memory, too: libraft keeps it until the next snapshot. */
-    if (n->fsm.applied_bytes > kvstore_bytes(machine_kv(n->fsm.machine)) + (64 << 20))
-        raft_set_snapshot_threshold(&n->raft, 1);
 }
 
 static void on_restored(void *arg)
@@ -284,14 +282,28 @@ static void set_version(struct node *n)
     propose_request(n, &r);
 }
 
+/* At first the base must become a snapshot as soon as there is any entry: see members.c.
+ * Later a log may become large with few entries, and libraft keeps it in memory until the
+ * next snapshot. */
+static void pace_snapshots(struct node *n)
+{
+    uint64_t size = kvstore_bytes(machine_kv(n->fsm.machine));
+    bool soon = !n->based || n->fsm.applied_bytes > size + LOG_BYTES;
+
+    if (soon != n->snapshot_soon)
+        raft_set_snapshot_threshold(&n->raft, soon ? 1 : (unsigned)n->o.snapshot_count);
+    n->snapshot_soon = soon;
+}
+
 static void on_tick(uv_timer_t *timer)
 {
     struct node *n = timer->data;
-    struct err e;
 
-    if (raft_state(&n->raft) == RAFT_UNAVAILABLE) {
-        (void)!err_set(&e, RC_STORAGE, "raft cannot go on: %s", raft_errmsg(&n->raft));
-        node_stop(n, &e);
+    if (n->broken.code == RC_OK && raft_state(&n->raft) == RAFT_UNAVAILABLE)
+        (void)!err_set(&n->broken, RC_STORAGE, "raft cannot go on: %s",
+                       raft_errmsg(&n->raft));
+    if (n->broken.code != RC_OK) {
+        node_stop(n, &n->broken);
         return;
     }
     if (machine_removed(n->fsm.machine, n->me.member)) {
@@ -299,8 +311,7 @@ static void on_tick(uv_timer_t *timer)
         return;
     }
     note_leader(n);
-    if (n->based && n->fsm.applied_bytes == 0)
-        raft_set_snapshot_threshold(&n->raft, (unsigned)n->o.snapshot_count);
+    pace_snapshots(n);
     publish(n);
     set_version(n);
     members_tick(n);
@@ -379,8 +390,8 @@ static enum rc raft_begin(struct node *n, struct err *e)
                                              : HEARTBEAT_MAX_MS);
     raft_set_pre_vote(&n->raft, true);
     raft_set_snapshot_trailing(&n->raft, TRAILING);
-    /* The base must become a snapshot as soon as there is any entry: see members.c. */
     raft_set_snapshot_threshold(&n->raft, 1);
+    n->snapshot_soon = true;
     TRY(configure(n, e));
     status = raft_start(&n->raft);
     n->started = true;

@@ -52,8 +52,10 @@ struct node {
     struct raft_change change;
     bool forcing;       /* --force-new-cluster: the others are still to be removed */
     uint64_t allocated; /* bytes of the database, before it is defragmented */
+    bool snapshot_soon; /* libraft was told so */
     bool based;         /* libraft has a snapshot, so others may join */
-    struct err end;
+    struct err broken;  /* what makes it end at the next tick */
+    struct err end;     /* why it ends */
 };
 
 /* node.c */

@@ -40,7 +40,7 @@ static const struct option options[] = {
     { "key-file", "FILE", "its key", TEXT, AT(key) },
     { "trusted-ca-file", "FILE", "who signs clients' certificates", TEXT, AT(trusted_ca) },
     { "client-cert-auth", NULL, "refuse clients without a certificate", FLAG, AT(client_cert_auth) },
-    { "control-socket", "PATH", "Unix socket that takes faults", TEXT, AT(control) },
+    { "control-socket", "PATH", "Unix socket that takes faults (DIR/lab/control.sock)", TEXT, AT(control) },
     { "etcd-version", "3.4|3.5|3.6|3.7", "whose answers are given", MINOR, AT(minor) },
     { "output", "DIR", "of `export`: the etcd data directory to make", TEXT, AT(output) },
     { "help", NULL, "show this", FLAG, AT(help) },

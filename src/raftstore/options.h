@@ -19,7 +19,7 @@ struct node_options {
     uint64_t max_request_bytes, max_txn_ops;
     const char *cert, *key, *trusted_ca; /* TLS of the client port; NULL: plain */
     bool client_cert_auth;
-    const char *control; /* path of the control socket, or NULL */
+    const char *control; /* path of the control socket; NULL: lab/control.sock */
     int minor;           /* whose etcd we are: 4 to 7 */
     const char *output;  /* of `export` */
     bool help, version;

@@ -197,6 +197,14 @@ void propose(struct node *n, enum payload_kind kind, uint64_t number, struct byt
     hand_over(n, it);
 }
 
+void propose_forget(struct node *n, uint64_t number)
+{
+    struct proposal **at = place(&n->proposals, number);
+
+    if (*at != NULL && !(*at)->sent)
+        settle(&n->proposals, at, GRPCD_CANCELED, "context canceled", NULL);
+}
+
 static const char *late(const struct node *n, const struct proposal *it)
 {
     if (n->leader_since > it->since)

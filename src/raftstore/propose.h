@@ -35,6 +35,9 @@ uint64_t propose_number(struct node *n);
 void propose(struct node *n, enum payload_kind kind, uint64_t number, struct bytes body,
              proposal_done *done, void *arg);
 
+/* The client gave up: a proposal that still waits for a leader is dropped. */
+void propose_forget(struct node *n, uint64_t number);
+
 /* From another member: append it if we lead, and say whether it was. */
 void propose_for(struct node *n, struct bytes payload, struct peer_request *r);
 

@@ -33,11 +33,13 @@ static struct refusal_text identify(struct node *n, struct grpcd_call *call,
         who->user = name;
     }
     if ((gates & (GATE_ROOT | GATE_USER)) != 0 && who->user == NULL)
-        return (struct refusal_text){ GRPCD_INVALID_ARGUMENT,
-                                      "etcdserver: user name is empty" };
+        return bare ? (struct refusal_text){ GRPCD_UNKNOWN, "auth: user name is empty" }
+                    : (struct refusal_text){ GRPCD_INVALID_ARGUMENT,
+                                             "etcdserver: user name is empty" };
     if ((gates & GATE_ROOT) != 0 && !machine_is_root(n->fsm.machine, who->user))
-        return (struct refusal_text){ GRPCD_PERMISSION_DENIED,
-                                      "etcdserver: permission denied" };
+        return bare ? (struct refusal_text){ GRPCD_UNKNOWN, "auth: permission denied" }
+                    : (struct refusal_text){ GRPCD_PERMISSION_DENIED,
+                                             "etcdserver: permission denied" };
     return (struct refusal_text){ 0 };
 }
 
@@ -145,7 +147,18 @@ enum rc serve_wrap(struct node *n, unsigned number, struct bytes request,
 struct write {
     struct node *n;
     struct grpcd_call *call;
+    uint64_t number;
 };
+
+static void on_canceled(struct grpcd_call *call, void *state)
+{
+    const struct write *w = state;
+
+    (void)call;
+    propose_forget(w->n, w->number);
+}
+
+static const struct grpcd_hooks write_hooks = { .canceled = on_canceled };
 
 static void on_written(void *arg, int code, const char *message,
                        struct machine_outcome *o)
@@ -196,7 +209,8 @@ void serve_write(struct node *n, struct grpcd_call *call, unsigned number,
         grpcd_finish(call, GRPCD_RESOURCE_EXHAUSTED, "out of memory");
         return;
     }
-    *w = (struct write){ n, call };
+    *w = (struct write){ n, call, id };
+    grpcd_hook(call, &write_hooks, w);
     propose(n, PAYLOAD_REQUEST, id, (struct bytes){ b.p, b.n }, on_written, w);
 }
 
@@ -206,25 +220,26 @@ void serve_write(struct node *n, struct grpcd_call *call, unsigned number,
 static const struct {
     const char *path;
     unsigned number;
+    unsigned gates;
 } plain[] = {
-    { "/etcdserverpb.KV/DeleteRange", 5 },
-    { "/etcdserverpb.KV/Compact", 7 },
-    { "/etcdserverpb.Lease/LeaseRevoke", 9 },
-    { "/etcdserverpb.Maintenance/Alarm", 10 },
-    { "/etcdserverpb.Auth/AuthEnable", 1000 },
-    { "/etcdserverpb.Auth/AuthDisable", 1011 },
-    { "/etcdserverpb.Auth/AuthStatus", 1013 },
-    { "/etcdserverpb.Auth/UserDelete", 1101 },
-    { "/etcdserverpb.Auth/UserGet", 1102 },
-    { "/etcdserverpb.Auth/UserGrantRole", 1104 },
-    { "/etcdserverpb.Auth/UserRevokeRole", 1105 },
-    { "/etcdserverpb.Auth/UserList", 1106 },
-    { "/etcdserverpb.Auth/RoleList", 1107 },
-    { "/etcdserverpb.Auth/RoleAdd", 1200 },
-    { "/etcdserverpb.Auth/RoleDelete", 1201 },
-    { "/etcdserverpb.Auth/RoleGet", 1202 },
-    { "/etcdserverpb.Auth/RoleGrantPermission", 1203 },
-    { "/etcdserverpb.Auth/RoleRevokePermission", 1204 },
+    { "/etcdserverpb.KV/DeleteRange", 5, 0 },
+    { "/etcdserverpb.KV/Compact", 7, GATE_ROOT },
+    { "/etcdserverpb.Lease/LeaseRevoke", 9, 0 },
+    { "/etcdserverpb.Maintenance/Alarm", 10, 0 },
+    { "/etcdserverpb.Auth/AuthEnable", 1000, 0 },
+    { "/etcdserverpb.Auth/AuthDisable", 1011, 0 },
+    { "/etcdserverpb.Auth/AuthStatus", 1013, 0 },
+    { "/etcdserverpb.Auth/UserDelete", 1101, 0 },
+    { "/etcdserverpb.Auth/UserGet", 1102, 0 },
+    { "/etcdserverpb.Auth/UserGrantRole", 1104, 0 },
+    { "/etcdserverpb.Auth/UserRevokeRole", 1105, 0 },
+    { "/etcdserverpb.Auth/UserList", 1106, 0 },
+    { "/etcdserverpb.Auth/RoleList", 1107, 0 },
+    { "/etcdserverpb.Auth/RoleAdd", 1200, 0 },
+    { "/etcdserverpb.Auth/RoleDelete", 1201, 0 },
+    { "/etcdserverpb.Auth/RoleGet", 1202, 0 },
+    { "/etcdserverpb.Auth/RoleGrantPermission", 1203, 0 },
+    { "/etcdserverpb.Auth/RoleRevokePermission", 1204, 0 },
 };
 
 void serve_plain_write(struct grpcd_call *call, struct bytes request, void *arg)
@@ -232,15 +247,12 @@ void serve_plain_write(struct grpcd_call *call, struct bytes request, void *arg)
     struct node *n = arg;
     const char *path = grpcd_meta(call, ":path");
     struct caller who;
+    size_t i = 0;
 
-    if (!serve_enter(n, call, 0, &who))
-        return;
-    for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
-        if (strcmp(plain[i].path, path) == 0) {
-            serve_write(n, call, plain[i].number, request, &who);
-            return;
-        }
-    grpcd_finish(call, GRPCD_UNIMPLEMENTED, "unknown method");
+    while (strcmp(plain[i].path, path) != 0)
+        i++;
+    if (serve_enter(n, call, plain[i].gates, &who))
+        serve_write(n, call, plain[i].number, request, &who);
 }
 
 #define PLAIN(path)                          \

@@ -22,6 +22,7 @@ enum serve_gate {
     GATE_LEARNER = 1, /* learners answer it, too */
     GATE_ROOT = 2,    /* only root, when authentication is on */
     GATE_USER = 4,    /* any user, when authentication is on */
+    GATE_BARE = 8,    /* with GATE_ROOT: 3.4 and 3.5 refuse without a proper code */
 };
 
 /* What is checked before any call: a learner's few methods, "hasleader", the token. */

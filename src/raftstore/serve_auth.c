@@ -230,6 +230,9 @@ static void on_login_readable(void *arg, int code, const char *message)
     if (code == 0 && !machine_auth_enabled(l.n->fsm.machine)) {
         code = GRPCD_FAILED_PRECONDITION;
         message = "etcdserver: authentication is not enabled";
+    } else if (code == 0 && machine_without_password(l.n->fsm.machine, l.r->name)) {
+        code = GRPCD_UNKNOWN;
+        message = "auth: authentication failed, password was given for no password user";
     } else if (code == 0 && (stored == NULL || stored[0] == 0)) {
         code = GRPCD_INVALID_ARGUMENT;
         message = "etcdserver: authentication failed, invalid user ID or password";

@@ -174,7 +174,7 @@ void serve_snapshot(struct grpcd_call *call, struct bytes request, void *arg)
     struct err e;
 
     (void)request;
-    if (!serve_enter(n, call, GATE_LEARNER | GATE_ROOT, &who))
+    if (!serve_enter(n, call, GATE_LEARNER | GATE_ROOT | GATE_BARE, &who))
         return;
     s = mem_zero(sizeof *s);
     if (s == NULL ||

@@ -127,11 +127,13 @@ static enum rc new_watcher(struct watch_stream *s, const Etcdrpc__WatchCreateReq
 {
     int64_t revision = kvstore_revision(machine_kv(s->n->fsm.machine));
     struct watcher *w;
+    enum rc rc;
 
     TRY(mem_new(&w, sizeof *w, "a watch", e));
-    if (copy_span(w, r, e) != RC_OK) {
+    rc = copy_span(w, r, e);
+    if (rc != RC_OK) {
         watcher_free(w);
-        return e->code;
+        return rc;
     }
     w->next_revision = r->start_revision > 0 ? r->start_revision : revision + 1;
     w->prev_kv = r->prev_kv;
@@ -157,6 +159,21 @@ static bool empty_span(const struct watcher *w)
            bytes_compare(key, end) >= 0;
 }
 
+/* Of a refusal etcd tells the client the whole error, and not only its text. */
+static const char *whole(const char *refused)
+{
+    static const char *const errors[] = {
+        "rpc error: code = PermissionDenied desc = etcdserver: permission denied",
+        "rpc error: code = InvalidArgument desc = etcdserver: user name is empty",
+        "rpc error: code = Unauthenticated desc = etcdserver: invalid auth token",
+    };
+
+    for (size_t i = 0; i < sizeof errors / sizeof *errors; i++)
+        if (strcmp(strstr(errors[i], "etcdserver: "), refused) == 0)
+            return errors[i];
+    return refused;
+}
+
 /* Why it may not be created, or NULL. */
 static const char *refusal(struct watch_stream *s, const struct watcher *w)
 {
@@ -165,12 +182,12 @@ static const char *refusal(struct watch_stream *s, const struct watcher *w)
     const struct kvstore_span span = { { w->key.p, w->key.n }, { w->end.p, w->end.n } };
 
     if (no.code != 0)
-        return no.message;
+        return whole(no.message);
     if (machine_auth_enabled(s->n->fsm.machine) && who.user == NULL)
-        return "etcdserver: user name is empty";
+        return whole("etcdserver: user name is empty");
     if (machine_auth_enabled(s->n->fsm.machine) &&
         !machine_may_read(s->n->fsm.machine, who.user, span))
-        return "etcdserver: permission denied";
+        return whole("etcdserver: permission denied");
     return empty_span(w) ? "mvcc: watcher range is empty" : NULL;
 }
 
