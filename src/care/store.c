@@ -35,6 +35,7 @@ void care_store_free(struct care_store *s)
     if (s == NULL)
         return;
     sql_free(s->db);
+    mem_free(s->dir);
     mem_free(s);
 }
 
@@ -88,6 +89,9 @@ enum rc care_store_open(const char *dir, struct care_store **out, struct err *e)
     TRY(check_private(dir, e));
     TRY(str_format(&path, e, "%s/state.sqlite", dir));
     TRY(mem_new(&s, sizeof *s, "a state directory", e));
+    s->dir = mem_str(dir);
+    if (s->dir == NULL)
+        return err_set(e, RC_NOMEM, "no memory for a path");
     TRY(sql_open(path, &schema, &s->db, e));
     *out = GIVE(s);
     return RC_OK;

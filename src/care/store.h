@@ -10,6 +10,7 @@
 
 struct care_store {
     struct sql *db;
+    char *dir;
 };
 
 /* Makes the directory (0700, with its parents) unless it is there, and opens

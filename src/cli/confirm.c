@@ -1,0 +1,42 @@
+#include "cli/confirm.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "crypto/secret.h"
+#include "util/mem.h"
+#include "util/os.h"
+#include "util/str.h"
+
+static enum rc open_terminal(int *tty, struct err *e)
+{
+    struct err why;
+
+    if (os_open(AT_FDCWD, "/dev/tty", O_RDWR | O_NOCTTY, 0, tty, &why) == RC_OK)
+        return RC_OK;
+    return err_set(e, RC_USAGE,
+                   "there is no terminal to ask for confirmation" HINT
+                   "--dry-run shows the plan, --yes takes it without asking");
+}
+
+enum rc cli_confirm(struct cli *c, uint64_t cluster, const char *what, struct err *e)
+{
+    AT_END(mem_end) char *question = NULL;
+    OWNED(secret) typed = NULL;
+    OWNED_FD int tty = -1;
+    char name[24];
+
+    if (c->yes)
+        return RC_OK;
+    TRY(open_terminal(&tty, e));
+    snprintf(name, sizeof name, "%" PRIx64, cluster);
+    TRY(str_format(&question, e, "Type the cluster's id, %s, to %s: ", name, what));
+    TRY(os_write_full(tty, question, strlen(question), "/dev/tty", e));
+    TRY(secret_from_fd(tty, "/dev/tty", &typed, e));
+    if (strcasecmp(typed->text, name) != 0)
+        return err_set(e, RC_REFUSED, "that is not the cluster's id; nothing was done");
+    return RC_OK;
+}
