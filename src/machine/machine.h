@@ -123,6 +123,8 @@ bool machine_auth_enabled(const struct machine *m);
 uint64_t machine_auth_revision(const struct machine *m);
 /* The bcrypt text of a user's password, borrowed; NULL when there is none. */
 const char *machine_password(const struct machine *m, const char *user);
+/* One who was added to log in by a certificate only. */
+bool machine_without_password(const struct machine *m, const char *user);
 /* How many passwords were set without a way to hash them. */
 uint64_t machine_lost_passwords(const struct machine *m);
 /* Who holds this simple token (given by an `authenticate` request); NULL: nobody. */

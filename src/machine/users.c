@@ -279,6 +279,13 @@ const char *machine_password(const struct machine *m, const char *user)
     return u == NULL || u->password[0] == '\0' ? NULL : u->password;
 }
 
+bool machine_without_password(const struct machine *m, const char *user)
+{
+    const struct user *u = user_find(m, user);
+
+    return u != NULL && u->stored->options != NULL && u->stored->options->no_password;
+}
+
 uint64_t machine_lost_passwords(const struct machine *m)
 {
     return m->lost_passwords;

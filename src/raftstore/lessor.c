@@ -1,5 +1,7 @@
 #include "raftstore/lessor.h"
 
+#include <stdlib.h>
+
 #include "codec/message.h"
 #include "codec/pb.h"
 #include "raftstore/node_priv.h"
@@ -176,4 +178,32 @@ bool lessor_remaining(struct node *n, int64_t id, int64_t *seconds, int64_t *gra
     *seconds = (int64_t)((it->expires - n->lessor.clock_ms) / 1000);
     *granted = it->ttl;
     return true;
+}
+
+static int by_end(const void *a, const void *b)
+{
+    const struct lessor_entry *x = a, *y = b;
+
+    if (x->expires != y->expires)
+        return x->expires < y->expires ? -1 : 1;
+    return (x->id > y->id) - (x->id < y->id);
+}
+
+enum rc lessor_list(struct node *n, struct lessor_entry **out, size_t *count,
+                    struct err *e)
+{
+    struct machine_lease lease;
+    size_t total = 0;
+
+    while (machine_lease_at(n->fsm.machine, total, &lease))
+        total++;
+    TRY(mem_new(out, (total + 1) * sizeof **out, "a list of leases", e));
+    for (size_t i = 0; machine_lease_at(n->fsm.machine, i, &lease); i++) {
+        const struct lessor_entry *it = node_is_leader(n) ? living(n, lease.id) : NULL;
+
+        (*out)[i] = it == NULL ? (struct lessor_entry){ .id = lease.id } : *it;
+    }
+    qsort(*out, total, sizeof **out, by_end);
+    *count = total;
+    return RC_OK;
 }

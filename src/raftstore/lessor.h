@@ -33,8 +33,11 @@ void lessor_applied(struct lessor *l, struct bytes request);
 
 /* On the leader. False when there is no such lease any more. */
 bool lessor_keep_alive(struct node *n, int64_t id, int64_t *ttl);
-/* The leases in the order in which they end. */
-enum rc lessor_list(struct node *n, int64_t **out, size_t *count, struct err *e);
 bool lessor_remaining(struct node *n, int64_t id, int64_t *seconds, int64_t *granted);
+
+/* All leases, as etcd lists them: in the order in which they end, which only the leader
+ * knows; elsewhere by id. The caller frees *out. */
+enum rc lessor_list(struct node *n, struct lessor_entry **out, size_t *count,
+                    struct err *e);
 
 #endif

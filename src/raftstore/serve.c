@@ -16,6 +16,7 @@ static struct refusal_text identify(struct node *n, struct grpcd_call *call,
 {
     const char *token = grpcd_meta(call, "token");
     const char *name = grpcd_peer_name(call);
+    bool bare = (gates & GATE_BARE) != 0 && n->o.minor <= 5;
 
     *who = (struct caller){ 0 };
     if (!machine_auth_enabled(n->fsm.machine))

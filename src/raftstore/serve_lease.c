@@ -35,17 +35,22 @@ void serve_leases(struct grpcd_call *call, struct bytes request, void *arg)
 {
     struct node *n = arg;
     AT_END(buf_clear) struct buf b = { 0 };
-    struct machine_lease lease;
+    AT_END(mem_end) struct lessor_entry *leases = NULL;
     struct caller who;
+    size_t count;
     struct err e;
 
     (void)request;
     if (!serve_enter(n, call, 0, &who))
         return;
-    for (size_t i = 0; machine_lease_at(n->fsm.machine, i, &lease); i++) {
+    if (lessor_list(n, &leases, &count, &e) != RC_OK) {
+        serve_broken(call, &e);
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
         AT_END(buf_clear) struct buf one = { 0 };
 
-        if (pb_put_u64(&one, 1, (uint64_t)lease.id, &e) != RC_OK ||
+        if (pb_put_u64(&one, 1, (uint64_t)leases[i].id, &e) != RC_OK ||
             pb_put_bytes(&b, 2, (struct bytes){ one.p, one.n }, &e) != RC_OK) {
             serve_broken(call, &e);
             return;

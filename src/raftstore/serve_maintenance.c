@@ -94,7 +94,7 @@ void serve_hashkv(struct grpcd_call *call, struct bytes request, void *arg)
     struct err e;
 
     etcdrpc__hash_kvresponse__init(&answer);
-    if (!serve_enter(n, call, GATE_ROOT, &who))
+    if (!serve_enter(n, call, GATE_ROOT | GATE_BARE, &who))
         return;
     if (codec_unpack(&etcdrpc__hash_kvrequest__descriptor, request, &r, &e) != RC_OK) {
         serve_broken(call, &e);
@@ -139,7 +139,7 @@ void serve_hash(struct grpcd_call *call, struct bytes request, void *arg)
 
     etcdrpc__hash_response__init(&answer);
     (void)request;
-    if (!serve_enter(n, call, GATE_ROOT, &who))
+    if (!serve_enter(n, call, GATE_ROOT | GATE_BARE, &who))
         return;
     if (whole_hash(n, &answer.hash, &e) != RC_OK)
         serve_broken(call, &e);
@@ -155,7 +155,7 @@ void serve_defragment(struct grpcd_call *call, struct bytes request, void *arg)
     struct caller who;
 
     (void)request;
-    if (!serve_enter(n, call, GATE_ROOT, &who))
+    if (!serve_enter(n, call, GATE_ROOT | GATE_BARE, &who))
         return;
     n->allocated = serve_db_size(n);
     grpcd_reply(call, (struct bytes){ 0 }); /* etcd sends no header either */
