@@ -43,7 +43,7 @@ uses.snapshot := mvcc wire storage wal boltdb http filter crypto codec util
 uses.datadir  := snapshot machine $(uses.snapshot)
 uses.restore  := snapshot $(uses.snapshot)
 uses.defrag   := snapshot $(uses.snapshot)
-uses.salvage  := defrag $(uses.defrag)
+uses.salvage  := defrag datadir $(uses.datadir)
 uses.member   := snapshot $(uses.snapshot)
 uses.care     := member sql $(uses.member)
 uses.lab      := member $(uses.member)
@@ -176,10 +176,10 @@ test-long: test                   ## the same, then longer seeds and a minute of
 	@HOLDFAST_LONG=1 $(MAKE) --no-print-directory MODE=sanitize unit flow
 	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=60
 
-demo:                             ## save, verify, destroy, restore, boot, compare: on a real etcd
+demo:                             ## save, lose the quorum, restore, compare: on the lab (ETCD=1: on a real etcd)
 	@scripts/setup build
 	@$(MAKE) --no-print-directory -j2 all
-	@scripts/demo $(BUILD)/holdfast
+	@scripts/demo$(if $(ETCD),-etcd) $(BUILD)/holdfast
 
 bench:                            ## ratios to etcdctl and etcdutl, side by side (SETS="small medium")
 	@scripts/setup test
@@ -197,8 +197,8 @@ check-help: $(BUILD)/holdfast     ## help, manual and completion agree, streams 
 	@scripts/check-help $<
 
 SHARE = $(DESTDIR)$(PREFIX)/share
-install: man                      ## program, manual, completion (PREFIX, DESTDIR)
-	@install -D -t $(DESTDIR)$(PREFIX)/bin $(BUILD)/holdfast
+install: man $(BUILD)/holdfast-lab ## program, manual, completion (PREFIX, DESTDIR)
+	@install -D -t $(DESTDIR)$(PREFIX)/bin $(BUILD)/holdfast $(BUILD)/holdfast-lab
 	@install -D -m 644 -t $(SHARE)/man/man1 $(BUILD)/man/*.1
 	@mkdir -p $(SHARE)/bash-completion/completions $(SHARE)/zsh/site-functions \
 	  $(SHARE)/fish/vendor_completions.d
