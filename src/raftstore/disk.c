@@ -16,6 +16,8 @@ struct deferred {
     bool drop;
     struct raft_io_append *append;
     raft_io_append_cb appended;
+    struct raft_io_snapshot_put *put;
+    raft_io_snapshot_put_cb was_put;
     int status;
 };
 
@@ -28,6 +30,8 @@ static void act(struct disk *d, struct deferred *it, bool closing)
 
     if (it->append != NULL) {
         it->appended(it->append, status);
+    } else if (it->put != NULL) {
+        it->was_put(it->put, status);
     } else if (closing) {
         it->sent(it->send, RAFT_CANCELED);
     } else {
@@ -248,10 +252,22 @@ static int snapshot_put(struct raft_io *io, unsigned trailing,
                         const struct raft_snapshot *snapshot, raft_io_snapshot_put_cb cb)
 {
     struct put *p = mem_zero(sizeof *p);
+    struct deferred *it = mem_zero(sizeof *it);
     int status;
 
-    if (p == NULL)
+    if (p == NULL || it == NULL) {
+        mem_free(p);
+        mem_free(it);
         return RAFT_NOMEM;
+    }
+    /* A disk that lies keeps no snapshot either. */
+    if (the_disk->faults->lying_disk) {
+        mem_free(p);
+        *it = (struct deferred){ .put = req, .was_put = cb, .status = RAFT_IOERR };
+        defer(the_disk, it, 0);
+        return 0;
+    }
+    mem_free(it);
     p->req = req;
     p->cb = cb;
     status = the_disk->inner.snapshot_put(io, trailing, &p->own, snapshot, on_put);

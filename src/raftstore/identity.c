@@ -10,13 +10,21 @@
 #include "raftstore/image.h"
 #include "raftstore/peers.h"
 #include "restore/members.h"
+#include "util/clock.h"
 #include "util/json.h"
 #include "util/log.h"
 #include "util/mem.h"
 #include "util/os.h"
 #include "wal/read.h"
 
-enum { FILE_MAX = 64 << 10, ASK_NEW_MS = 500, ASK_JOIN_MS = 3000, PATH_SIZE = 640 };
+enum {
+    FILE_MAX = 64 << 10,
+    ASK_NEW_MS = 500,
+    ASK_JOIN_MS = 3000,
+    PATH_SIZE = 640,
+    LOCK_TRIES = 20,
+    LOCK_PAUSE_MS = 25,
+};
 
 static void members_end(struct restore_members *m)
 {
@@ -281,8 +289,13 @@ static enum rc take_lock(struct identity *me, struct err *e)
 
     path_of(path, me->lab_dir, "lock");
     TRY(os_open(AT_FDCWD, path, O_RDWR | O_CREAT, 0600, &me->lock, e));
-    if (os.flock(me->lock, LOCK_EX | LOCK_NB) != 0)
-        return err_set(e, RC_LOCKED, "'%s' is in use by another process", me->lab_dir);
+    /* One that was just killed may take a moment to go. */
+    for (int tries = 0; os.flock(me->lock, LOCK_EX | LOCK_NB) != 0; tries++) {
+        if (tries == LOCK_TRIES)
+            return err_set(e, RC_LOCKED, "'%s' is in use by another process",
+                           me->lab_dir);
+        clock_sleep_ms(LOCK_PAUSE_MS);
+    }
     return RC_OK;
 }
 
