@@ -17,6 +17,8 @@ const struct command *const cli_commands[] = {
     &cmd_restore,
     &cmd_defrag,
     &cmd_compact,
+    &cmd_space,
+    &cmd_space_fix,
     &cmd_status,
     &cmd_hash,
     &cmd_alarm_list,
