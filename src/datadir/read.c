@@ -277,7 +277,7 @@ static struct datadir_view view_of(struct datadir *d)
 {
     const struct wal_summary *log = d->log;
     struct datadir_view v = {
-        .has_db = d->db != NULL,
+        .has_db = d->db != NULL || d->elsewhere,
         .has_log = log != NULL,
         .applied = d->applied,
         .db_term = d->facts.has_term ? d->facts.term : 0,
@@ -394,11 +394,28 @@ static enum rc tell_behind_snapshot(struct reading *r, uint64_t has, struct err 
                              : "etcd would not start, but the log has what is between");
 }
 
+static enum rc take_base(struct reading *r, const struct datadir_base *base,
+                         struct err *e)
+{
+    struct datadir *d = r->d;
+
+    d->elsewhere = !base->none;
+    d->db_missing = r->young = base->none;
+    if (base->none)
+        return RC_OK;
+    d->applied = base->applied;
+    d->facts.has_term = base->term != 0;
+    d->facts.term = base->term;
+    return d->snapshot > d->applied ? tell_behind_snapshot(r, d->applied, e) : RC_OK;
+}
+
 static enum rc choose_db(struct reading *r, struct err *e)
 {
     struct datadir *d = r->d;
     uint64_t has;
 
+    if (r->request->base != NULL)
+        return take_base(r, r->request->base, e);
     TRY(open_db(r, d->db_path, &d->db, &d->db_missing, e));
     if (index_of(d->db, &has) && has == 0 && log_is_complete(d))
         return pass_over_young(r, e);

@@ -18,11 +18,19 @@
 #include "storage/holder.h"
 #include "wal/read.h"
 
+/* A database that was read elsewhere, such as one that was salvaged. */
+struct datadir_base {
+    bool none;        /* there is none: the log alone */
+    uint64_t applied; /* consistent_index */
+    uint64_t term;    /* of that entry; 0: it does not say */
+};
+
 struct datadir_request {
     const char *dir;     /* what etcd calls --data-dir, or the "member" directory in it */
     const char *wal_dir; /* etcd's --wal-dir; NULL: member/wal */
     bool in_use_too;     /* read it although an etcd runs on it: facts for a picture, of
                             several moments, and never good enough to build on */
+    const struct datadir_base *base; /* judge the log by this one, and open none; NULL */
 };
 
 struct datadir {
@@ -39,6 +47,7 @@ struct datadir {
     bool db_missing;         /* there is no such file, or nothing of the log is in it yet,
                                 and the log is complete */
     bool received;           /* it is INDEX.snap.db */
+    bool elsewhere;          /* there is one, by the request's base */
     struct mvcc_facts facts; /* zero without a database */
     uint64_t applied;        /* consistent_index; 0 when there is none yet */
 

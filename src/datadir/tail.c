@@ -163,7 +163,7 @@ static int minor_of(const char *version)
 }
 
 /* A young database may lack what tells 3.6 from 3.5; the cluster's version does not. */
-static int minor_of_db(const struct mvcc_facts *f)
+int datadir_minor_of(const struct mvcc_facts *f)
 {
     int writer = minor_of(f->writer), cluster = minor_of(f->cluster_version);
 
@@ -202,7 +202,7 @@ static enum rc minor_of_log(struct datadir *d, int *out, struct err *e)
 
 static enum rc choose_minor(struct datadir *d, int wanted, int *out, struct err *e)
 {
-    *out = wanted != 0 ? wanted : minor_of_db(&d->facts);
+    *out = wanted != 0 ? wanted : datadir_minor_of(&d->facts);
     if (*out == 0 && d->last >= d->first)
         TRY(minor_of_log(d, out, e));
     if (*out == 0)
@@ -227,8 +227,11 @@ static enum rc check_loaded(const struct datadir *d, struct machine *m, struct e
     return RC_OK;
 }
 
-static enum rc load(const struct datadir *d, struct machine *m, struct err *e)
+static enum rc load(const struct datadir *d, const struct datadir_tail_options *o,
+                    struct machine *m, struct err *e)
 {
+    if (d->elsewhere)
+        return machine_load_from(m, o->feed, o->feed_arg, e);
     if (d->db == NULL)
         return RC_OK;
     if (machine_load(m, d->db, e) != RC_OK)
@@ -260,7 +263,7 @@ enum rc datadir_apply(struct datadir *d, const struct datadir_tail_options *o,
     TRY(choose_minor(d, o->minor, &options.minor, e));
     t.minor = options.minor;
     TRY(machine_new(&options, &t.machine, e));
-    TRY(load(d, t.machine, e));
+    TRY(load(d, o, t.machine, e));
     TRY(apply_tail(d, o, &t, e));
     *out = t;
     t.machine = NULL;

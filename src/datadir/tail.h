@@ -21,8 +21,10 @@
 
 struct datadir_tail_options {
     bool committed_only;
-    bool allow_loss; /* also where something may be missing: see datadir_lost */
-    int minor;       /* of the etcd whose rules apply; 0: of the one that wrote it */
+    bool allow_loss;    /* also where something may be missing: see datadir_lost */
+    int minor;          /* of the etcd whose rules apply; 0: of the one that wrote it */
+    machine_feed *feed; /* for a directory that was opened with a base: its pairs */
+    void *feed_arg;
 };
 
 struct datadir_tail {
@@ -33,6 +35,9 @@ struct datadir_tail {
     int64_t db_revision;    /* before the tail; 1 without a database */
     int64_t revision;       /* with it */
 };
+
+/* 4 to 7, for the etcd that wrote a database; 0 when it does not say. */
+int datadir_minor_of(const struct mvcc_facts *f);
 
 /* Zero-initialise, end with datadir_tail_clear before the directory ends. RC_CORRUPT when
  * the database is damaged or, without allow_loss, when the directory's verdict is neither

@@ -128,20 +128,32 @@ static enum rc pair(void *arg, struct bytes key, struct bytes value, uint64_t pa
     return RC_OK;
 }
 
-enum rc machine_load(struct machine *m, const struct bolt_file *file, struct err *e)
+enum rc machine_load_from(struct machine *m, machine_feed *feed, void *arg, struct err *e)
 {
     struct loading l = { .m = m,
                          .bucket = MVCC_BUCKETS,
                          .finished = MVCC_NEVER_COMPACTED,
                          .scheduled = MVCC_NEVER_COMPACTED };
     const struct bolt_visitor v = { .arg = &l, .bucket = bucket_begin, .pair = pair };
-    struct bolt_walk_result walked;
 
-    TRY(bolt_walk(file, &v, NULL, &walked, e));
+    TRY(feed(arg, &v, e));
     TRY(kvstore_load_end(m->kv, l.finished, l.scheduled, e));
-    TRY(bolt_file_intact(file, e));
     if (m->starved)
         return err_set(e, RC_NOMEM, "no memory for the keys of a lease");
     alarms_settle(m);
     return RC_OK;
+}
+
+static enum rc feed_file(void *arg, const struct bolt_visitor *to, struct err *e)
+{
+    const struct bolt_file *const *file = arg;
+    struct bolt_walk_result walked;
+
+    return bolt_walk(*file, to, NULL, &walked, e);
+}
+
+enum rc machine_load(struct machine *m, const struct bolt_file *file, struct err *e)
+{
+    TRY(machine_load_from(m, feed_file, &file, e));
+    return bolt_file_intact(file, e);
 }

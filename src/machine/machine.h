@@ -10,7 +10,7 @@
 #define MACHINE_MACHINE_H
 
 #include "boltdb/build.h"
-#include "boltdb/file.h"
+#include "boltdb/walk.h"
 #include "codec/message.h"
 #include "machine/kvstore.h"
 #include "mvcc/member.h"
@@ -44,6 +44,12 @@ OWN_DEFINE(machine)
 /* Fill a new machine from all buckets. The file must outlive the machine. RC_CORRUPT for
  * what a booting etcd could not read. */
 enum rc machine_load(struct machine *m, const struct bolt_file *file, struct err *e);
+
+/* The same from pairs that lie elsewhere, all in the order that a walk shows them; what
+ * they borrow from must outlive the machine. Fails as `feed` does, too. */
+typedef enum rc machine_feed(void *arg, const struct bolt_visitor *to, struct err *e);
+enum rc machine_load_from(struct machine *m, machine_feed *feed, void *arg,
+                          struct err *e);
 
 /* All buckets, sorted, as etcd of `minor` would have stored them (consistent_index, term
  * and confState of the last entry applied; storageVersion from 3.6 on). */
