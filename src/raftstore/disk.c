@@ -4,6 +4,9 @@
 
 enum { TICK_MS = 2 };
 
+/* Types of messages; their names, but not their numbers, changed after libraft 0.15. */
+enum { APPEND_ENTRIES = 1, APPEND_ENTRIES_RESULT = 2, INSTALL_SNAPSHOT = 5 };
+
 /* Something that happens later: a send that waits or was dropped, or a write that is
  * durable and not told yet. */
 struct deferred {
@@ -121,12 +124,12 @@ const struct disk_heard *disk_heard(const struct disk *d, uint64_t id)
 /* As libraft throws away what comes while it is unavailable. */
 static void discard(struct raft_message *message)
 {
-    if (message->type == RAFT_IO_APPEND_ENTRIES) {
+    if ((int)message->type == APPEND_ENTRIES) {
         if (message->append_entries.entries != NULL) {
             raft_free(message->append_entries.entries[0].batch);
             raft_free(message->append_entries.entries);
         }
-    } else if (message->type == RAFT_IO_INSTALL_SNAPSHOT) {
+    } else if ((int)message->type == INSTALL_SNAPSHOT) {
         raft_configuration_close(&message->install_snapshot.conf);
         raft_free(message->install_snapshot.data.base);
     }
@@ -140,7 +143,7 @@ static void receive(struct raft_io *io, struct raft_message *message)
         discard(message);
         return;
     }
-    if (message->type == RAFT_IO_APPEND_ENTRIES_RESULT)
+    if ((int)message->type == APPEND_ENTRIES_RESULT)
         note(d, message->server_id,
              message->append_entries_result.rejected != 0
                  ? 0
@@ -297,9 +300,10 @@ void disk_init(struct disk *d, struct raft_io *io, uv_loop_t *loop,
     uv_timer_init(loop, &d->timer);
     d->timer.data = d;
     the_disk = d;
-    /* libraft 0.15 has work on threads and forgets to say so. */
+#ifdef TO_RAFT_TRIBOOL /* libraft 0.15, which has work on threads and hides it */
     if (io->async_work != NULL && io->version < 2)
         io->version = 2;
+#endif
     io->start = start;
     io->send = send_message;
     io->append = append;
