@@ -146,12 +146,12 @@ static enum rc check_user(struct reading *r, struct err *e)
     TRY(look_for_user(d, e));
     if (!r->request->in_use_too)
         return refuse_used(d, e);
-    if (d->in_use)
-        TRY(TELL(r, WARN, "in-use",
-                 "an etcd runs on it (process %" PRIu64
-                 "): what is told of it is of different moments",
-                 d->holder.pid));
-    return RC_OK;
+    if (!d->in_use)
+        return RC_OK;
+    return TELL(r, WARN, "in-use",
+                "an etcd runs on it (process %" PRIu64
+                "): what is told of it is of different moments",
+                d->holder.pid);
 }
 
 enum rc datadir_intact(const struct datadir *d, struct err *e)
@@ -176,10 +176,9 @@ static enum rc read_log(struct reading *r, struct err *e)
                     "there is no log in '%s': what came after the database's last "
                     "entry cannot be known",
                     d->wal_path);
-    if (rc != RC_OK) {
+    if (rc != RC_OK)
         *e = problem;
-        return rc;
-    }
+    TRY(rc);
     d->log = wal_summary(d->wal);
     d->member_id = d->log->ids.node_id;
     d->cluster_id = d->log->ids.cluster_id;
@@ -207,10 +206,8 @@ static enum rc read_snaps(struct reading *r, struct err *e)
 
     if (rc == RC_OK)
         rc = snapfile_newest(r->snap_dir, r->d->log, &r->d->findings, &newest, &problem);
-    if (rc != RC_OK && rc != RC_NOTFOUND) {
-        *e = problem;
-        return rc;
-    }
+    if (rc != RC_OK && rc != RC_NOTFOUND)
+        return *e = problem, rc;
     r->d->snapshot = newest != NULL ? newest->snapshot.index : 0;
     if (mark == NULL || mark->index <= r->d->snapshot)
         return RC_OK;
@@ -312,12 +309,11 @@ static enum rc open_db(struct reading *r, const char *path, struct bolt_file **o
     enum rc rc = bolt_file_open(path, &r->d->findings, out, &problem);
 
     *missing = rc == RC_NOTFOUND;
-    if (rc == RC_OK || rc == RC_NOTFOUND)
-        return RC_OK;
     if (rc == RC_CORRUPT)
         return TELL(r, ERROR, "db-unreadable", "%s", problem.why);
-    *e = problem;
-    return rc;
+    if (rc != RC_OK && rc != RC_NOTFOUND)
+        *e = problem;
+    return rc == RC_NOTFOUND ? RC_OK : rc;
 }
 
 /* False when it cannot be read. */
@@ -401,12 +397,12 @@ static enum rc take_base(struct reading *r, const struct datadir_base *base,
 
     d->elsewhere = !base->none;
     d->db_missing = r->young = base->none;
-    if (base->none)
-        return RC_OK;
     d->applied = base->applied;
     d->facts.has_term = base->term != 0;
     d->facts.term = base->term;
-    return d->snapshot > d->applied ? tell_behind_snapshot(r, d->applied, e) : RC_OK;
+    if (base->none || d->snapshot <= d->applied)
+        return RC_OK;
+    return tell_behind_snapshot(r, d->applied, e);
 }
 
 static enum rc choose_db(struct reading *r, struct err *e)
@@ -575,9 +571,8 @@ static enum rc judge(struct reading *r, struct err *e)
 
     d->verdict = datadir_judge(&v, &d->first, &d->last);
     d->log_complete = datadir_log_is_complete(&v);
-    d->committed = d->applied;
-    if (d->log != NULL && d->log->state.commit > d->committed)
-        d->committed = d->log->state.commit;
+    d->committed = d->log == NULL ? 0 : d->log->state.commit;
+    d->committed = d->committed > d->applied ? d->committed : d->applied;
     TRY(tell_verdict(r, &v, e));
     TRY(check_member(r, e));
     d->ok = !d->in_use && !datadir_blocked(d) &&
