@@ -1,15 +1,18 @@
 /* snapshot salvage: a new database out of a damaged one, and what it lacks. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "cli/commands.h"
 #include "cli/facts.h"
+#include "cli/keys.h"
 #include "cli/rows.h"
 #include "salvage/salvage.h"
 
 struct salvage_args {
-    const char *source, *output;
-    bool doubtful;
+    const char *source, *output, *wal_dir;
+    bool doubtful, allow_same_filesystem;
+    struct seal_args seal;
 };
 
 /* clang-format off */
@@ -21,19 +24,41 @@ static const struct operand salvage_operands[] = {
 
 static const struct opt salvage_opts[] = {
     OPT(STR, "output", salvage_args, output, .letter = 'o', .arg = "FILE", .required = true,
-        .help = "the new database, with a snapshot's SHA-256 at its end"),
+        .help = "where to store the new snapshot; its name says how: .db, .db.zst, "
+                ".db.age, .db.zst.age; - is stdout"),
+    OPT(STR, "wal-dir", salvage_args, wal_dir, .arg = "DIR",
+        .help = "where the log is, if the member ran with --wal-dir"),
     OPT(FLAG, "include-doubtful", salvage_args, doubtful,
         .help = "also take records of which nobody can say whether they are old"),
+    SEAL_OPTS(salvage_args, seal),
+    OPT(FLAG, "allow-same-filesystem", salvage_args, allow_same_filesystem,
+        .help = "next to a running etcd's data keep only the usual reserve free, not a "
+                "tenth of the file system"),
     OPT_DONE,
 };
 /* clang-format on */
 
 static const char *const roots[] = {
     [SALVAGE_ROOT_IN_FORCE] = "in force",
+    [SALVAGE_ROOT_NEWER] = "the newest commit, whose meta page is gone",
     [SALVAGE_ROOT_BEFORE] = "the commit before",
     [SALVAGE_ROOT_FOUND] = "some earlier commit",
     [SALVAGE_ROOT_NONE] = "none",
 };
+
+static const char *const log_uses[] = {
+    [SALVAGE_LOG_NONE] = NULL,
+    [SALVAGE_LOG_LEFT] = "not applied",
+    [SALVAGE_LOG_APPLIED] = "applied",
+    [SALVAGE_LOG_OVER_LOSSES] = "applied over losses",
+    [SALVAGE_LOG_ALONE] = "made all of it",
+};
+
+/* Is what the database lacks missing in the result? */
+static bool from_base(const struct salvage_result *s)
+{
+    return s->log.use != SALVAGE_LOG_ALONE;
+}
 
 /* ---- what was lost ----------------------------------------------------------------- */
 
@@ -205,11 +230,41 @@ static void unknown(struct result *list, const char *what)
     result_str(list, "Unknown", "what", what);
 }
 
-/* Each sentence is one thing that the lists cannot hold. */
-static struct result *unknowns(const struct salvage_result *s)
+/* Entries that were applied say what came after; the log alone says everything. */
+static bool has_tail(const struct salvage_result *s)
 {
-    struct result *to = result_new_list();
+    return s->log.use >= SALVAGE_LOG_APPLIED;
+}
 
+static void unknown_log(struct result *to, const struct salvage_result *s)
+{
+    for (size_t i = 0; i < s->log.lost.count; i++)
+        unknown(to, s->log.lost.items[i]);
+    if (s->log.use == SALVAGE_LOG_OVER_LOSSES)
+        unknown(to, "whether the log's entries came to what they had come to: a "
+                    "transaction that compares a lost key, or a deletion of a range that "
+                    "held one, may have gone another way, and revisions from the first "
+                    "such one on are then other ones");
+    if (s->log.use == SALVAGE_LOG_LEFT)
+        unknown(to, "what the log holds: it was not applied, as it cannot be told from "
+                    "which state it goes on");
+}
+
+static void unknown_commit(struct result *to, const struct salvage_result *s)
+{
+    if (s->root == SALVAGE_ROOT_IN_FORCE && !s->newest_commit)
+        unknown(to, "whether there was one more commit: the other meta page is gone, and "
+                    "no page shows a newer root that is whole");
+    if (s->root == SALVAGE_ROOT_BEFORE)
+        unknown(to, "what the last commit changed: its root is destroyed, and the one "
+                    "before it was taken");
+    if (s->root == SALVAGE_ROOT_FOUND)
+        unknown(to, "what members, users, roles, leases and alarms were at the end: "
+                    "those saved are of an earlier commit");
+}
+
+static void unknown_base(struct result *to, const struct salvage_result *s)
+{
     if (s->newest_unknown)
         unknown(to, "whether there were revisions after the newest one saved: the "
                     "end of bucket key is lost");
@@ -230,12 +285,21 @@ static struct result *unknowns(const struct salvage_result *s)
         unknown(to,
                 "whether every value is as it was: the file is not the one that its "
                 "SHA-256 was made of, and damage inside a value leaves no other trace");
-    if (s->root == SALVAGE_ROOT_FOUND)
-        unknown(to, "what members, users, roles, leases and alarms were at the end: "
-                    "those saved are of an earlier commit");
     if (s->root == SALVAGE_ROOT_NONE)
         unknown(to, "what the small buckets held, such as members and settings of "
                     "authentication: they went with the root page");
+}
+
+/* Each sentence is one thing that the lists cannot hold. */
+static struct result *unknowns(const struct salvage_result *s)
+{
+    struct result *to = result_new_list();
+
+    unknown_log(to, s);
+    if (!has_tail(s))
+        unknown_commit(to, s);
+    if (from_base(s) && !s->whole)
+        unknown_base(to, s);
     return to;
 }
 
@@ -251,12 +315,18 @@ static uint64_t lost_mains(const struct salvage_result *s)
     return n;
 }
 
-/* Entries behind consistent_index get the revisions they had: only on top of the newest
- * one. */
-static bool log_applies(const struct salvage_result *s)
+static void show_log(struct result *r, const struct salvage_result *s)
 {
-    return s->root == SALVAGE_ROOT_IN_FORCE && s->marks_known && !s->newest_unknown &&
-           !s->key_root_found;
+    result_str(r, "Log", "wal", log_uses[s->log.use]);
+    if (s->log.use == SALVAGE_LOG_NONE || s->log.last < s->log.first) {
+        result_str(r, NULL, "first_index", NULL);
+        result_str(r, NULL, "last_index", NULL);
+    } else {
+        result_u64(r, "First entry", "first_index", s->log.first);
+        result_u64(r, "Last entry", "last_index", s->log.last);
+    }
+    if (s->log.use == SALVAGE_LOG_LEFT)
+        result_str(r, "Log is in the way", "wal_problem", s->log.why);
 }
 
 static void show_saved(struct result *r, const struct cli *c,
@@ -267,19 +337,21 @@ static void show_saved(struct result *r, const struct cli *c,
     result_u64(r, "Metas damaged", "metas_damaged", s->metas_bad);
     result_bool(r, "Truncated", "truncated", s->truncated);
     result_bool(r, "Digest wrong", "digest_wrong", s->digest_wrong);
-    result_bool(r, "Log applies", "log_applies", log_applies(s));
-    result_u64(r, "Records", "records", s->buckets[MVCC_KEY].pairs.count);
-    result_u64(r, "Revisions lost", "revisions_lost", lost_mains(s));
-    result_u64(r, "Records cut", "records_cut", s->history.cut);
+    show_log(r, s);
+    result_u64(r, "Records found", "records", s->buckets[MVCC_KEY].pairs.count);
+    result_u64(r, "Revisions lost", "revisions_lost", from_base(s) ? lost_mains(s) : 0);
+    result_u64(r, "Records cut", "records_cut", from_base(s) ? s->history.cut : 0);
     result_u64(r, "Unproved pairs", "unproved_pairs", unproved(s));
     if (c->dry_run)
         return;
-    result_size(r, "Size", "size", s->size);
-    result_i64(r, "Revision", "revision", s->facts.revision);
-    result_i64(r, "Compact revision", "compact_revision", s->facts.compact_revision);
-    result_i64(r, "Compacts at", "scheduled_revision", s->facts.scheduled_revision);
-    result_u64(r, "Keys", "keys", s->facts.live_keys);
-    show_hashkv(r, &s->facts);
+    result_size(r, "Size", "size", s->made.trailer.size);
+    result_size(r, "Stored size", "stored_size", s->made.stored.file.size);
+    show_digest(r, "SHA-256", "sha256", s->made.stored.sha256);
+    result_i64(r, "Revision", "revision", s->made.facts.revision);
+    result_i64(r, "Compact revision", "compact_revision", s->made.facts.compact_revision);
+    result_i64(r, "Compacts at", "scheduled_revision", s->made.facts.scheduled_revision);
+    result_u64(r, "Keys", "keys", s->made.facts.live_keys);
+    show_hashkv(r, &s->made.facts);
 }
 
 static struct result *describe(const struct cli *c, const struct salvage_args *a,
@@ -291,12 +363,14 @@ static struct result *describe(const struct cli *c, const struct salvage_args *a
     result_str(r, "Output", "output", a->output);
     show_saved(r, c, s);
     result_nest(r, "Lost pages", "lost_pages", lost_pages(s));
-    result_nest(r, "Lost revisions", "lost_revisions", lost_revisions(s));
-    result_nest(r, "Lost versions", "lost_versions", lost_versions(s));
-    result_nest(r, "Unreadable", "unreadable", damaged(s));
-    result_nest(r, "Doubtful", "doubtful", doubtful(s));
+    if (from_base(s)) {
+        result_nest(r, "Lost revisions", "lost_revisions", lost_revisions(s));
+        result_nest(r, "Lost versions", "lost_versions", lost_versions(s));
+        result_nest(r, "Unreadable", "unreadable", damaged(s));
+        result_nest(r, "Doubtful", "doubtful", doubtful(s));
+    }
     result_nest(r, "Cannot be known", "unknown", unknowns(s));
-    show_findings(r, &s->findings);
+    show_findings(r, &s->made.findings);
     result_bool(r, "Dry run", "dry_run", c->dry_run);
     return r;
 }
@@ -306,7 +380,7 @@ static enum rc verdict(const struct cli *c, const struct salvage_args *a,
 {
     struct err first;
 
-    if (findings_verdict(&s->findings, &first) != RC_OK)
+    if (findings_verdict(&s->made.findings, &first) != RC_OK)
         return err_set(
             e, RC_DEGRADED,
             "'%s' was written, but is not clean: %s" HINT
@@ -327,16 +401,23 @@ static enum rc salvage(struct cli *c, const void *args, struct err *e)
 {
     AT_END(salvage_result_clear) struct salvage_result s = { 0 };
     const struct salvage_args *a = args;
-    const struct salvage_request q = { .source = a->source,
-                                       .output = a->output,
-                                       .look_only = c->dry_run,
-                                       .take_doubtful = a->doubtful };
+    OWNED(age_recipients) recipients = NULL;
+    struct salvage_request q = {
+        .source = a->source,
+        .wal_dir = a->wal_dir,
+        .store = { .file = a->output, .allow_same_filesystem = a->allow_same_filesystem },
+        .look_only = c->dry_run,
+        .take_doubtful = a->doubtful,
+    };
 
+    TRY(cli_recipients(&a->seal, &recipients, e));
+    q.store.recipients = recipients;
     TRY(salvage_run(&q, &s, e));
+    if (strcmp(a->output, "-") != 0 || c->dry_run) {
+        OWNED(result) r = describe(c, a, &s);
 
-    OWNED(result) r = describe(c, a, &s);
-
-    TRY(cli_show(c, r, e));
+        TRY(cli_show(c, r, e));
+    }
     return verdict(c, a, &s, e);
 }
 
@@ -362,18 +443,26 @@ const struct command cmd_snapshot_salvage = {
         "older revisions as compacted, instead of from a history with holes.\n\n"
         "Exit status 0 says that nothing was lost, 8 that something was. Damage inside a "
         "value leaves no trace but in a snapshot's SHA-256.\n\n"
-        "The log of a data directory is not applied. Where log_applies says so, it can "
-        "be: "
-        "copy the directory, put FILE in place of member/snap/db there, and run "
-        "`holdfast "
-        "snapshot from-data-dir` on the copy. A transaction of the log whose condition "
-        "looks at a lost key may then go another way than it did.",
+        "Of a data directory the log is applied, too: on the newest commit that is "
+        "whole, "
+        "whichever it is, the log's entries make the member's state, as at every start "
+        "of "
+        "etcd; a log that begins with the cluster makes all of it without a database. On "
+        "a commit with losses the log is applied where it is known which revision it "
+        "goes on from; a transaction whose condition looks at a lost key may then go "
+        "another way than it did, which is told. A log that is missing or damaged means "
+        "exit status 8.\n\n"
+        "With one meta page gone the newest commit is searched for; when none is found, "
+        "it cannot be known whether there was one, unless a snapshot's SHA-256 proves "
+        "it.",
     .examples = "# what could be saved?\n"
                 "holdfast snapshot salvage broken.db -o saved.db --dry-run\n"
                 "# save it, and keep the list\n"
                 "holdfast snapshot salvage broken.db -o saved.db --json > lost.json\n"
                 "# a member that does not start, and whose peers are gone\n"
-                "holdfast snapshot salvage /var/lib/etcd -o saved.db\n",
+                "holdfast snapshot salvage /var/lib/etcd -o saved.db\n"
+                "# compressed and encrypted\n"
+                "holdfast snapshot salvage /mnt/etcd -o saved.db.zst.age -r age1...\n",
     .operands = salvage_operands,
     .opts = salvage_opts,
     .uses = CLI_OUTPUT | CLI_PROGRESS | CLI_DRY_RUN,

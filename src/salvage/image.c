@@ -111,7 +111,8 @@ static enum rc measure(struct salvage_image *i, const char *name, struct err *e)
         if (i->metas[m].high_water > wanted)
             wanted = i->metas[m].high_water;
     i->truncated = i->metas_good > 0 && i->metas[0].high_water > there;
-    i->pages = i->metas_good > 0 && wanted < there ? wanted : there;
+    /* A meta that is lost may have been of a commit that reached further. */
+    i->pages = i->metas_good > 1 && wanted < there ? wanted : there;
     return RC_OK;
 }
 

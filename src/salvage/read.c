@@ -1,134 +1,22 @@
 /* From the bytes of a file to the pairs of a database. */
 #include <stdlib.h>
 
-#include "salvage/salvage.h"
+#include "salvage/root.h"
 #include "salvage/shape.h"
 #include "util/mem.h"
 
-/* The root bucket, as far as it can be read. */
-struct view {
-    bool has[MVCC_BUCKETS];
-    uint64_t pages[MVCC_BUCKETS]; /* where the bucket stands */
-    struct bolt_bucket buckets[MVCC_BUCKETS];
-    size_t known, unknown;
-};
-
-static void view_leaf(struct view *v, const struct bolt_page *page)
-{
-    for (uint16_t n = 0; n < page->count; n++) {
-        struct bolt_pair pair = bolt_leaf_at(page, n);
-        enum mvcc_bucket b = mvcc_bucket_find(pair.key);
-        struct bolt_fault fault;
-
-        if (b == MVCC_BUCKETS) {
-            v->unknown++;
-            continue;
-        }
-        v->pages[b] = page->id;
-        v->has[b] =
-            pair.is_bucket && bolt_bucket_examine(pair.value, &v->buckets[b], &fault);
-        v->known += v->has[b];
-    }
-}
-
-/* A root bucket is one leaf, unless many small buckets lie in it. */
-static enum rc view_read(struct salvage_result *r, uint64_t id, struct view *out,
-                         struct err *e)
-{
-    AT_END(salvage_tree_clear) struct salvage_tree t = { 0 };
-
-    *out = (struct view){ 0 };
-    TRY(salvage_tree_walk(&r->image, id, &r->seen, &t, e));
-    for (size_t i = 0; i < t.count; i++)
-        if (t.spans[i].state == SALVAGE_SOUND)
-            view_leaf(out, &t.spans[i].leaf);
-    return RC_OK;
-}
-
-static enum rc view_tree(struct salvage_result *r, const struct view *v,
-                         enum mvcc_bucket b, struct salvage_tree *out, struct err *e)
-{
-    if (!v->has[b])
-        return salvage_tree_none(out, e);
-    if (v->buckets[b].root == 0)
-        return salvage_tree_inline(&v->buckets[b].inlined, v->pages[b], out, e);
-    return salvage_tree_walk(&r->image, v->buckets[b].root, &r->seen, out, e);
-}
-
-/* ---- which root -------------------------------------------------------------------- */
-
-static enum rc consistent_index(struct salvage_result *r, const struct view *v,
-                                uint64_t *out, struct err *e)
-{
-    AT_END(salvage_bucket_clear) struct salvage_bucket meta = { .bucket = MVCC_META };
-    const struct salvage_pair *index;
-    struct err ignored;
-
-    *out = 0;
-    TRY(view_tree(r, v, MVCC_META, &meta.tree, e));
-    TRY(salvage_bucket_read(&meta, e));
-    index = salvage_pairs_find(&meta.pairs, bytes_str(MVCC_CONSISTENT_INDEX));
-    if (index != NULL && mvcc_u64_read(index->value, out, &ignored) != RC_OK)
-        *out = 0;
-    return RC_OK;
-}
-
-/* The one of the newest commit; of its pages the one that shows most. */
-static enum rc find_root(struct salvage_result *r, struct view *out, struct err *e)
-{
-    uint64_t best = 0;
-
-    r->root = SALVAGE_ROOT_NONE;
-    *out = (struct view){ 0 };
-    for (size_t i = 0; i < r->scan.roots.count; i++) {
-        struct view v;
-        uint64_t index;
-
-        TRY(view_read(r, r->scan.roots.items[i], &v, e));
-        if (v.known == 0)
-            continue;
-        TRY(consistent_index(r, &v, &index, e));
-        if (r->root == SALVAGE_ROOT_FOUND &&
-            (index < best || (index == best && v.known <= out->known)))
-            continue;
-        r->root = SALVAGE_ROOT_FOUND;
-        best = index;
-        *out = v;
-    }
-    return RC_OK;
-}
-
-static enum rc choose_root(struct salvage_result *r, struct view *v, struct view *older,
-                           struct err *e)
-{
-    const struct salvage_image *i = &r->image;
-    bool two = i->metas_good > 1 && i->metas[1].root != i->metas[0].root;
-
-    *older = *v = (struct view){ 0 };
-    if (i->metas_good > 0)
-        TRY(view_read(r, i->metas[0].root, v, e));
-    if (two)
-        TRY(view_read(r, i->metas[1].root, older, e));
-    r->root = SALVAGE_ROOT_IN_FORCE;
-    if (v->known > 0)
-        return RC_OK;
-    *v = *older;
-    *older = (struct view){ 0 };
-    r->root = SALVAGE_ROOT_BEFORE;
-    return v->known > 0 ? RC_OK : find_root(r, v, e);
-}
-
 /* ---- trees ------------------------------------------------------------------------- */
 
-static enum rc walk_bucket(struct salvage_result *r, const struct view *v,
-                           const struct view *older, enum mvcc_bucket b, struct err *e)
+static enum rc walk_bucket(struct salvage_result *r, const struct salvage_view *v,
+                           const struct salvage_view *older, enum mvcc_bucket b,
+                           struct err *e)
 {
     struct salvage_bucket *to = &r->buckets[b];
 
     to->bucket = b;
-    TRY(view_tree(r, v, b, &to->tree, e));
+    TRY(salvage_view_tree(r, v, b, &to->tree, e));
     if (older->has[b])
-        TRY(view_tree(r, older, b, &to->older, e));
+        TRY(salvage_view_tree(r, older, b, &to->older, e));
     TRY(salvage_bucket_read(to, e));
     salvage_scan_claim(&r->scan, &to->tree);
     return RC_OK;
@@ -154,6 +42,7 @@ static enum rc replace_key_tree(struct salvage_result *r, uint64_t root, struct 
     TRY(salvage_tree_walk(&r->image, root, &r->seen, &key->tree, e));
     TRY(salvage_bucket_read(key, e));
     r->key_root_found = true;
+    r->marks_known = r->marks_known && r->root < SALVAGE_ROOT_BEFORE;
     unclaim(r);
     return RC_OK;
 }
@@ -180,7 +69,7 @@ static enum rc check_key_root(struct salvage_result *r, int64_t removed, struct 
 {
     const struct salvage_bucket *key = &r->buckets[MVCC_KEY];
     bool lost = key->tree.spans[0].page == FINDING_NO_PAGE ||
-                (r->root == SALVAGE_ROOT_FOUND &&
+                (r->root >= SALVAGE_ROOT_BEFORE &&
                  (key->tree.lost > 0 || !salvage_bucket_is_newest(key, &r->scan)));
     uint64_t root;
     bool part;
@@ -199,23 +88,12 @@ static enum rc check_key_root(struct salvage_result *r, int64_t removed, struct 
 
 /* ---- together ---------------------------------------------------------------------- */
 
-static int64_t mark_of(const struct salvage_pairs *meta, const char *name)
-{
-    const struct salvage_pair *x = salvage_pairs_find(meta, bytes_str(name));
-    struct err ignored;
-    int64_t revision;
-
-    if (x == NULL || mvcc_compact_rev_read(x->value, &revision, &ignored) != RC_OK)
-        return MVCC_NEVER_COMPACTED;
-    return revision;
-}
-
 /* A wild mark would make all records doubtful; one from a stray copy is a lower bound. */
 static struct salvage_compaction compaction_of(struct salvage_result *r)
 {
     const struct salvage_bucket *meta = &r->buckets[MVCC_META];
-    int64_t finished = mark_of(&meta->pairs, MVCC_FINISHED_COMPACT);
-    int64_t scheduled = mark_of(&meta->pairs, MVCC_SCHEDULED_COMPACT);
+    int64_t finished = salvage_mark_in(&meta->pairs, MVCC_FINISHED_COMPACT);
+    int64_t scheduled = salvage_mark_in(&meta->pairs, MVCC_SCHEDULED_COMPACT);
 
     r->marks_known = meta->tree.lost == 0 && meta->damaged.count == 0 &&
                      r->root <= SALVAGE_ROOT_BEFORE;
@@ -281,21 +159,25 @@ static enum rc mend(struct salvage_result *r, struct err *e)
     const struct salvage_pairs *meta = &r->buckets[MVCC_META].pairs;
     AT_END(mem_end) struct mvcc_rev *named = NULL;
     struct salvage_history_options o = {
-        .finished = mark_of(meta, MVCC_FINISHED_COMPACT),
-        .scheduled = mark_of(meta, MVCC_SCHEDULED_COMPACT),
+        .finished = salvage_mark_in(meta, MVCC_FINISHED_COMPACT),
+        .scheduled = salvage_mark_in(meta, MVCC_SCHEDULED_COMPACT),
     };
 
     r->history.compacted = o.finished > o.scheduled ? o.finished : o.scheduled;
     TRY(list_named(key, &named, &o.named_count, e));
     o.named = named;
     r->newest_unknown = ends_unread(key);
-    return salvage_history_mend(&key->pairs, &o, &r->history, e);
+    TRY(salvage_history_mend(&key->pairs, &o, &r->history, e));
+    mvcc_rev_write(r->mark, r->history.compacted, 0);
+    return RC_OK;
 }
 
-static bool is_whole(const struct salvage_result *r)
+/* Is this all of some commit? */
+static bool is_base_whole(const struct salvage_result *r)
 {
-    bool whole =
-        r->root == SALVAGE_ROOT_IN_FORCE && !r->key_root_found && r->unknown_buckets == 0;
+    bool whole = r->root != SALVAGE_ROOT_NONE && !r->key_root_found &&
+                 r->unknown_buckets == 0 && r->history.gap_count == 0 &&
+                 r->history.version_count == 0;
 
     for (int b = 0; b < MVCC_BUCKETS; b++)
         whole = whole && !has_losses(&r->buckets[b]);
@@ -314,38 +196,41 @@ static enum rc check_anything(const struct salvage_result *r, const char *name,
     return err_set(e, RC_CORRUPT, "'%s' holds no page of an etcd database", name);
 }
 
-static enum rc read_all(struct salvage_result *r, const char *name, bool take_doubtful,
-                        struct err *e)
+static enum rc read_all(struct salvage_result *r, const char *name,
+                        const struct salvage_how *how, struct err *e)
 {
     struct salvage_compaction c;
-    struct view v, older;
+    struct salvage_view v, older;
 
     TRY(salvage_marks_new(&r->seen, r->image.pages, e));
     TRY(salvage_scan_run(&r->image, &r->scan, e));
-    TRY(choose_root(r, &v, &older, e));
+    TRY(salvage_root_choose(r, how->before, &v, &older, e));
     r->unknown_buckets = v.unknown;
     for (int b = 0; b < MVCC_BUCKETS; b++)
         TRY(walk_bucket(r, &v, &older, (enum mvcc_bucket)b, e));
     salvage_scan_settle(&r->scan);
     TRY(salvage_bucket_fill(&r->buckets[MVCC_META], &r->scan,
-                            &(struct salvage_compaction){ 0 }, take_doubtful, e));
+                            &(struct salvage_compaction){ 0 }, how->take_doubtful, e));
     c = compaction_of(r);
-    TRY(check_key_root(r, c.removed, e));
+    if (!how->before)
+        TRY(check_key_root(r, c.removed, e));
     for (int b = 0; b < MVCC_BUCKETS; b++)
         if (b != MVCC_META)
-            TRY(salvage_bucket_fill(&r->buckets[b], &r->scan, &c, take_doubtful, e));
+            TRY(salvage_bucket_fill(&r->buckets[b], &r->scan, &c, how->take_doubtful, e));
     TRY(check_anything(r, name, e));
     return mend(r, e);
 }
 
-enum rc salvage_read(int fd, const char *name, bool take_doubtful,
+enum rc salvage_read(int fd, const char *name, const struct salvage_how *how,
                      struct salvage_result *out, struct err *e)
 {
     TRY(salvage_image_open(fd, name, &out->image, e));
     out->metas_bad = 2 - out->image.metas_good;
     out->truncated = out->image.truncated;
-    TRY(read_all(out, name, take_doubtful, e));
-    out->whole = is_whole(out);
+    TRY(salvage_digest_check(out, e));
+    TRY(read_all(out, name, how, e));
+    out->base_whole = is_base_whole(out);
+    out->whole = out->base_whole && out->newest_commit && !out->digest_wrong;
     return bolt_file_intact(out->image.file, e);
 }
 
@@ -354,8 +239,11 @@ void salvage_result_clear(struct salvage_result *r)
     for (int b = 0; b < MVCC_BUCKETS; b++)
         salvage_bucket_clear(&r->buckets[b]);
     salvage_history_clear(&r->history);
-    mvcc_facts_clear(&r->facts);
-    findings_clear(&r->findings);
+    datadir_tail_clear(&r->tail);
+    datadir_free(r->dir);
+    str_list_clear(&r->log.lost);
+    mem_free(r->log.why);
+    snap_made_clear(&r->made);
     salvage_scan_clear(&r->scan);
     salvage_marks_clear(&r->seen);
     salvage_image_clear(&r->image);

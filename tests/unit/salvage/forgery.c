@@ -10,7 +10,7 @@
 #include "defrag/keep.h"
 #include "tests/flow/golden.h"
 
-enum { PAGE = 512, RECORDS = 4000, KEYS = 200, VALUE = 4096 };
+enum { PAGE = 512, RECORDS = 4000, KEYS = 200, VALUE = 4096, INDEX = 4711 };
 
 struct step {
     int64_t main, sub, create, version;
@@ -120,11 +120,11 @@ static void put(struct bolt_builder *to, const char *key, const void *value, siz
     OK(bolt_builder_pair(to, bytes_str(key), (struct bytes){ value, n }, &e), &e);
 }
 
-static void put_meta(struct bolt_builder *to, int64_t compacted)
+static void put_meta(struct bolt_builder *to, uint64_t at, int64_t compacted)
 {
     uint8_t rev[MVCC_REV_SIZE], index[8];
 
-    put_be64(index, 4711);
+    put_be64(index, at);
     put(to, MVCC_CONSISTENT_INDEX, index, sizeof index);
     if (compacted == 0)
         return;
@@ -149,7 +149,7 @@ static void put_records(struct bolt_builder *to, const struct past *p)
     }
 }
 
-static struct buf build(const struct past *p, int64_t compacted)
+static struct buf build(const struct past *p, uint64_t at, int64_t compacted)
 {
     const struct bolt_build_options options = { .page_size = PAGE };
     struct buf image = { 0 };
@@ -163,7 +163,7 @@ static struct buf build(const struct past *p, int64_t compacted)
         OK(bolt_builder_bucket(b, bytes_str(mvcc_bucket_name((enum mvcc_bucket)n)), &e),
            &e);
         if (n == MVCC_META)
-            put_meta(b, compacted);
+            put_meta(b, at, compacted);
         if (n == MVCC_KEY)
             put_records(b, p);
     }
@@ -219,6 +219,65 @@ static void leave_behind(struct buf *to, const struct buf *from)
     }
 }
 
+/* ---- one more commit --------------------------------------------------------------- */
+
+/* All that a page points to lies `by` pages further. */
+static void move_page(uint8_t *page, uint64_t by)
+{
+    put_le64(page, le64(page) + by);
+    for (uint16_t i = 0; i < le16(page + 10); i++) {
+        uint8_t *element = page + 16 + 16 * (size_t)i;
+        uint8_t *value = element + le32(element + 4) + le32(element + 8);
+
+        if (le16(page + 8) == BOLT_PAGE_BRANCH)
+            put_le64(element + 8, le64(element + 8) + by);
+        else if (le32(element) == 1 && le64(value) != 0)
+            put_le64(value, le64(value) + by);
+    }
+}
+
+static void set_meta(struct buf *image, size_t page, uint64_t root, uint64_t txid)
+{
+    uint8_t *meta = image->p + page * PAGE + 16;
+
+    if (root != 0)
+        put_le64(meta + 16, root);
+    put_le64(meta + 40, image->n / PAGE);
+    put_le64(meta + 48, txid);
+    put_le64(meta + 56, fnv1a64(meta, 56));
+}
+
+/* As bbolt does it: into other pages than those in force, then the other meta. */
+static void commit(struct buf *image, struct buf *next)
+{
+    uint64_t by = image->n / PAGE - 2, root = le64(next->p + 16 + 16) + by;
+    uint64_t pages = next->n / PAGE;
+    struct err e = { 0 };
+
+    for (uint64_t id = 2; id < pages; id++) {
+        uint8_t *page = next->p + id * PAGE;
+
+        id += le32(page + 12);
+        move_page(page, by);
+    }
+    OK(buf_add(image, next->p + 2 * PAGE, next->n - 2 * PAGE, &e), &e);
+    set_meta(image, 0, 0, 2);
+    set_meta(image, 1, root, 3);
+}
+
+static void add_commit(struct buf *image, struct past *p, const struct forgery_options *o,
+                       uint64_t *seed)
+{
+    AT_END(buf_clear) struct buf next = { 0 };
+
+    grow(p, o, seed, o->next);
+    if (o->next_compacted > 0)
+        compact(p, o->next_compacted);
+    next = build(p, INDEX + o->next,
+                 o->next_compacted > 0 ? o->next_compacted : o->compacted);
+    commit(image, &next);
+}
+
 struct buf forgery_make(const struct forgery_options *o)
 {
     static struct past p, other;
@@ -233,19 +292,21 @@ struct buf forgery_make(const struct forgery_options *o)
     cr_assert_leq(3 * o->steps + 300, RECORDS);
     grow(&p, o, &seed, o->steps);
     other = p;
-    before = build(&p, 0);
+    before = build(&p, INDEX, 0);
     if (o->compacted > 0)
         compact(&p, o->compacted);
     if (o->fork) {
         other.life = 1;
         grow(&other, o, &seed, 20);
-        fork = build(&other, 0);
+        fork = build(&other, INDEX, 0);
         grow(&p, o, &seed, 30);
     }
-    image = build(&p, o->compacted);
+    image = build(&p, INDEX, o->compacted);
     if (o->past)
         leave_behind(&image, &before);
     if (o->fork)
         leave_behind(&image, &fork);
+    if (o->next > 0)
+        add_commit(&image, &p, o, &seed);
     return image;
 }

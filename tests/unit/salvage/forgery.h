@@ -10,6 +10,8 @@ struct forgery_options {
     int64_t compacted;  /* 0: never */
     bool past;          /* free pages hold every leaf of before the compaction */
     bool fork;          /* and leaves of another life: the newest revisions differ */
+    unsigned next;      /* one more commit, in pages of its own, of so many more steps */
+    int64_t next_compacted; /* and compacted again: 0: not */
     uint64_t seed;
 };
 

@@ -73,7 +73,8 @@ static void wipe_each(struct wreck *w, const char *what)
     for (uint64_t id = 0; id < w->pages; id++) {
         char note[80];
 
-        snprintf(note, sizeof note, "%s, page %lu wiped", what, (unsigned long)id);
+        snprintf(note, sizeof note, "%s, page %lu of %lu wiped", what, (unsigned long)id,
+                 (unsigned long)w->pages);
         wreck_repair(w);
         memset(wreck_page(w, id), 0, w->page_size);
         wreck_check(w, id, note);
@@ -107,5 +108,90 @@ CASE(salvage, brings_nothing_back, .timeout = 120)
 
         wreck_of(&w, forgery_make(&o));
         wipe_each(&w, "compacted");
+    }
+}
+
+/* ---- the last commit --------------------------------------------------------------- */
+
+static void must_be_newest(const struct wreck *w, uint64_t wiped, const char *note)
+{
+    SAVED s = { 0 };
+    struct err e = { 0 };
+
+    OK(wreck_salvage(w, &s, &e), &e);
+    cr_assert_eq(s.result.root, wiped == 0 ? SALVAGE_ROOT_IN_FORCE : SALVAGE_ROOT_NEWER,
+                 "%s", note);
+    cr_assert_eq(s.result.newest_commit, wiped != 0, "%s", note);
+    cr_assert_eq(s.result.whole, wiped != 0, "%s", note);
+    cr_assert_eq(s.count, w->count, "%s", note);
+    for (size_t i = 0; i < s.count; i++)
+        cr_assert(bytes_equal(s.cargo[i].key, w->cargo[i].key) &&
+                      bytes_equal(s.cargo[i].value, w->cargo[i].value),
+                  "%s: pair %zu is another one", note, i);
+}
+
+/* A commit that changed much, and compacted: with its meta gone nothing of it is. */
+CASE(salvage, finds_the_last_commit_without_its_meta, .timeout = 120)
+{
+    for (uint64_t seed = 1; seed <= golden_effort(6, 60); seed++) {
+        const struct forgery_options o = { .keys = 40,
+                                           .steps = 60,
+                                           .value_max = 900,
+                                           .compacted = seed % 2 == 0 ? 30 : 0,
+                                           .past = seed % 3 == 0,
+                                           .next = 1 + (unsigned)seed * 7 % 50,
+                                           .next_compacted = seed % 4 < 2 ? 55 : 0,
+                                           .seed = seed };
+        WRECK w;
+
+        wreck_of(&w, forgery_make(&o));
+        for (uint64_t id = 0; id < 2; id++) {
+            char note[80];
+
+            snprintf(note, sizeof note, "seed %lu, meta %lu wiped", (unsigned long)seed,
+                     (unsigned long)id);
+            wreck_repair(&w);
+            memset(wreck_page(&w, id), 0, w.page_size);
+            must_be_newest(&w, id, note);
+        }
+    }
+}
+
+/* With its meta and a page of it gone, the last commit is not taken for whole. */
+CASE(salvage, never_takes_half_a_commit_for_the_last, .timeout = 120)
+{
+    const struct forgery_options o = {
+        .keys = 40, .steps = 60, .value_max = 900, .next = 20, .seed = 12
+    };
+    WRECK w;
+
+    wreck_of(&w, forgery_make(&o));
+    for (uint64_t id = 2; id < w.pages; id++) {
+        SAVED s = { 0 };
+        struct err e = { 0 };
+
+        wreck_repair(&w);
+        memset(wreck_page(&w, 1), 0, w.page_size);
+        memset(wreck_page(&w, id), 0, w.page_size);
+        OK(wreck_salvage(&w, &s, &e), &e);
+        if (s.result.whole)
+            cr_assert(s.count == w.count && s.result.root == SALVAGE_ROOT_NEWER,
+                      "page %lu", (unsigned long)id);
+    }
+}
+
+CASE(salvage, survives_any_page_of_two_commits_wiped, .timeout = 120)
+{
+    for (uint64_t seed = 1; seed <= golden_effort(2, 20); seed++) {
+        const struct forgery_options o = { .keys = 40,
+                                           .steps = 50,
+                                           .value_max = 900,
+                                           .next = 20,
+                                           .next_compacted = seed % 2 == 0 ? 40 : 0,
+                                           .seed = seed };
+        WRECK w;
+
+        wreck_of(&w, forgery_make(&o));
+        wipe_each(&w, seed % 2 == 0 ? "compacted commit" : "commit");
     }
 }

@@ -60,19 +60,44 @@ CASE(wreck, without_metas_the_trees_are_found)
     }
 }
 
-CASE(wreck, with_one_meta_nothing_is_lost)
+/* Nothing is lost, but only a digest can prove that there was no newer commit. */
+CASE(wreck, with_one_meta_all_is_there)
 {
-    for (size_t m = 0; m < 2; m++) {
+    for (size_t i = 0; i < 2 * GOLDEN_VERSIONS; i++) {
         WRECK w;
         SAVED s = { 0 };
         struct err e = { 0 };
 
-        wreck_of_golden(&w, "3.6");
-        memset(wreck_page(&w, m), 0xff, w.page_size);
+        wreck_of_golden(&w, golden_versions[i / 2]);
+        memset(wreck_page(&w, i % 2), 0xff, w.page_size);
         OK(wreck_salvage(&w, &s, &e), &e);
-        cr_assert(s.result.whole);
-        cr_assert_eq(s.result.metas_bad, 1);
+        cr_assert(s.result.root == SALVAGE_ROOT_IN_FORCE && s.result.metas_bad == 1);
+        cr_assert(s.result.base_whole && !s.result.newest_commit && !s.result.whole);
         cr_assert_eq(s.count, w.count);
+    }
+}
+
+/* A snapshot's metas are made of one: the digest tells whether that was so here. */
+CASE(wreck, a_digest_proves_the_lost_meta)
+{
+    for (size_t i = 0; i < 4 * GOLDEN_VERSIONS; i++) {
+        AT_END(salvage_result_clear) struct salvage_result r = { 0 };
+        AT_END(buf_clear) struct buf file = golden_snapshot(golden_versions[i / 4]);
+        const char *path = path_in(tmpdir_new(), "file");
+        bool also = i % 4 > 1;
+        OWNED_FD int fd = -1;
+        struct err e = { 0 };
+        uint64_t size;
+
+        memset(file.p + i % 2 * 4096, 0, 4096);
+        if (also)
+            file.p[file.n - GOLDEN_TRAILER - 1] ^= 1;
+        golden_write(path, file.p, file.n);
+        OK(os_open_regular(path, &fd, &size, &e), &e);
+        OK(salvage_read(fd, "file", &(struct salvage_how){ 0 }, &r, &e), &e);
+        cr_assert_eq(r.meta_proved, !also);
+        cr_assert_eq(r.whole, !also);
+        cr_assert_eq(r.digest_wrong, also);
     }
 }
 
@@ -169,7 +194,8 @@ CASE(wreck, no_database_is_refused)
 
         golden_write(path, files[i].p, files[i].n);
         OK(os_open_regular(path, &fd, &size, &e), &e);
-        cr_assert_eq(salvage_read(fd, "file", false, &r, &e), RC_CORRUPT);
+        cr_assert_eq(salvage_read(fd, "file", &(struct salvage_how){ 0 }, &r, &e),
+                     RC_CORRUPT);
         cr_assert_not_null(strstr(e.why, files[i].why), "%s", e.why);
     }
 }
@@ -224,7 +250,7 @@ CASE(wreck, any_failed_allocation_is_told, .timeout = 120)
         enum rc rc;
 
         fd = open(path, O_RDONLY | O_CLOEXEC);
-        rc = salvage_read(fd, "file", false, &r, &e);
+        rc = salvage_read(fd, "file", &(struct salvage_how){ 0 }, &r, &e);
         cr_assert(rc == RC_OK || rc == RC_NOMEM, "allocation %u: %s", nth, e.why);
         runs = nth;
     }
