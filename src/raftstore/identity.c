@@ -58,8 +58,16 @@ static enum rc read_identity(struct identity *me, struct err *e)
     TRY(json_parse((struct bytes){ text, n }, path, &j, e));
     if (!json_get_u64(j, "member_id", &me->member) ||
         !json_get_u64(j, "cluster_id", &me->cluster) ||
-        !json_get_bool(j, "joined", &me->joined))
+        !json_get_bool(j, "joined", &me->joined) ||
+        !json_get_bool(j, "started", &me->started))
         return err_set(e, RC_CORRUPT, "'%s' lacks a field", path);
+    if (me->started && !exists(me->raft_dir, "metadata1") &&
+        !exists(me->raft_dir, "metadata2"))
+        return err_set(e, RC_CORRUPT,
+                       "the log in '%s' is gone" HINT
+                       "a member that lost its log is removed from the cluster and added "
+                       "again, under a new id",
+                       me->raft_dir);
     return RC_OK;
 }
 
@@ -84,9 +92,18 @@ static enum rc write_identity(const struct identity *me, struct err *e)
     json_set_u64(j, "member_id", me->member);
     json_set_u64(j, "cluster_id", me->cluster);
     json_set_bool(j, "joined", me->joined);
+    json_set_bool(j, "started", me->started);
     TRY(json_render(j, true, &text, e));
     TRY(os_open(AT_FDCWD, me->lab_dir, O_RDONLY | O_DIRECTORY, 0, &dir, e));
     return write_file(dir, "member.json", bytes_str(text), e);
+}
+
+enum rc identity_started(struct identity *me, struct err *e)
+{
+    if (me->started)
+        return RC_OK;
+    me->started = true;
+    return write_identity(me, e);
 }
 
 /* ---- what others say -------------------------------------------------------------- */
@@ -310,7 +327,6 @@ static enum rc establish(const struct node_options *o, struct identity *me, stru
     TRY(take_lock(me, e));
     if (exists(me->lab_dir, "member.json"))
         return read_identity(me, e);
-    me->first = true;
     TRY(exists(o->data_dir, "member/snap/db") ? adopt(o, me, e) : first_start(o, me, e));
     return write_identity(me, e);
 }

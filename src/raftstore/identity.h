@@ -14,18 +14,22 @@
 
 struct identity {
     uint64_t member, cluster;
-    bool joined; /* it was added to a cluster that was there */
-    bool first;  /* this is its first start: libraft's log is still empty */
+    bool joined;  /* it was added to a cluster that was there */
+    bool started; /* once at least: libraft's log has been begun */
     char raft_dir[512], lab_dir[512];
     int lock; /* lab/lock, held; -1: not */
 };
 
 /* Finds out, and at the first start decides: adopts a restored directory, founds or joins
  * a cluster. RC_REFUSED in the cases in which etcd refuses to start: wiped under an old
- * id, not a member of what it wants to join, URLs that do not match. RC_LOCKED while
- * another process uses the directory. */
+ * id, not a member of what it wants to join, URLs that do not match. RC_CORRUPT when it
+ * has started before and its log is gone. RC_LOCKED while another process uses the
+ * directory. */
 enum rc identity_establish(const struct node_options *o, struct identity *out,
                            struct err *e);
+
+/* Remember that the log has been begun. */
+enum rc identity_started(struct identity *me, struct err *e);
 
 /* One that is there already; RC_NOTFOUND when no member has started here. */
 enum rc identity_open(const char *data_dir, struct identity *out, struct err *e);

@@ -395,7 +395,8 @@ static enum rc raft_begin(struct node *n, struct err *e)
     TRY(configure(n, e));
     status = raft_start(&n->raft);
     n->started = true;
-    return of_raft(n, status, "cannot start raft", e);
+    TRY(of_raft(n, status, "cannot start raft", e));
+    return identity_started(&n->me, e);
 }
 
 static enum rc raft_make(struct node *n, struct err *e)
