@@ -46,8 +46,9 @@ uses.defrag   := snapshot $(uses.snapshot)
 uses.salvage  := defrag datadir $(uses.datadir)
 uses.member   := snapshot $(uses.snapshot)
 uses.care     := member sql $(uses.member)
+uses.membership := care member sql $(uses.member)
 uses.lab      := member $(uses.member)
-uses.cli      := lab salvage care member sql restore defrag datadir $(uses.datadir)
+uses.cli      := lab membership salvage care member sql restore defrag datadir $(uses.datadir)
 
 uses.raftstore := grpcd restore machine $(uses.restore)
 
@@ -111,6 +112,7 @@ $(BUILD)/tests/%.o: CPPFLAGS += $(TESTCPP)
 # Fixtures that one folder's tests borrow from another's.
 unitlib.boltdb  := $(wildcard tests/forge/*.c)
 unitlib.machine := $(addprefix tests/unit/mvcc/,fixture.c reference.c story.c)
+unitlib.salvage := tests/unit/datadir/den.c
 
 define unit
 $$(BUILD)/tests/unit/$(1)/run: $$(patsubst %.c,$$(BUILD)/%.o,$$(wildcard tests/unit/$(1)/*.c) $$(unitlib.$(1))) $$(TESTLIB) $$(call archives,$(1) $$(also.$(1)) $$(uses.$(1)))

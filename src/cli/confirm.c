@@ -22,21 +22,30 @@ static enum rc open_terminal(int *tty, struct err *e)
                    "--dry-run shows the plan, --yes takes it without asking");
 }
 
-enum rc cli_confirm(struct cli *c, uint64_t cluster, const char *what, struct err *e)
+enum rc cli_confirm_word(struct cli *c, const char *word, const char *is,
+                         const char *what, struct err *e)
 {
     AT_END(mem_end) char *question = NULL;
     OWNED(secret) typed = NULL;
     OWNED_FD int tty = -1;
-    char name[24];
+    char shown[160];
 
     if (c->yes)
         return RC_OK;
     TRY(open_terminal(&tty, e));
-    snprintf(name, sizeof name, "%" PRIx64, cluster);
-    TRY(str_format(&question, e, "Type the cluster's id, %s, to %s: ", name, what));
+    str_printable(shown, sizeof shown, bytes_str(is));
+    TRY(str_format(&question, e, "Type %s, %s, to %s: ", word, shown, what));
     TRY(os_write_full(tty, question, strlen(question), "/dev/tty", e));
     TRY(secret_from_fd(tty, "/dev/tty", &typed, e));
-    if (strcasecmp(typed->text, name) != 0)
-        return err_set(e, RC_REFUSED, "that is not the cluster's id; nothing was done");
+    if (strcasecmp(typed->text, is) != 0)
+        return err_set(e, RC_REFUSED, "that is not %s; nothing was done", word);
     return RC_OK;
+}
+
+enum rc cli_confirm(struct cli *c, uint64_t cluster, const char *what, struct err *e)
+{
+    char id[24];
+
+    snprintf(id, sizeof id, "%" PRIx64, cluster);
+    return cli_confirm_word(c, "the cluster's id", id, what, e);
 }

@@ -11,4 +11,9 @@
  * with "to": "defragment 3 members". */
 enum rc cli_confirm(struct cli *c, uint64_t cluster, const char *what, struct err *e);
 
+/* The same, where a word is to be typed that says what is at stake: `word` is "the
+ * member's name", `is` what it is. */
+enum rc cli_confirm_word(struct cli *c, const char *word, const char *is,
+                         const char *what, struct err *e);
+
 #endif

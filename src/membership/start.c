@@ -1,0 +1,402 @@
+#include "membership/start.h"
+
+#include <ctype.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "util/mem.h"
+
+enum { FLAGS_MAX = 16, VALUE_MAX = 4096 };
+
+/* Flags in the order in which a person writes them. */
+struct flags {
+    struct {
+        const char *name, *value;
+    } items[FLAGS_MAX];
+    size_t count;
+    char *initial; /* heap; the rest is borrowed or static */
+    char peer_listen[300], client[300], client_listen[300];
+    bool secure;
+};
+
+static void flags_clear(struct flags *f)
+{
+    mem_free(f->initial);
+}
+
+static void put(struct flags *f, const char *name, const char *value)
+{
+    f->items[f->count].name = name;
+    f->items[f->count++].value = value;
+}
+
+/* ---- addresses
+ * -------------------------------------------------------------------------
+ */
+
+/* "https://[::1]:2380": where the host begins and ends, and the port. */
+struct parts {
+    int scheme_n, host_n;
+    const char *host, *port;
+};
+
+static bool split(const char *url, struct parts *out)
+{
+    const char *host = strncmp(url, "http://", 7) == 0    ? url + 7
+                       : strncmp(url, "https://", 8) == 0 ? url + 8
+                                                          : NULL;
+    const char *end;
+    uint64_t port;
+
+    if (host == NULL)
+        return false;
+    end = strrchr(host, ':');
+    if (end == NULL || end == host || strpbrk(host, "/ ,=") != NULL ||
+        !str_to_u64(end + 1, &port) || port == 0 || port > 65535)
+        return false;
+    *out = (struct parts){ (int)(host - url), (int)(end - host), host, end + 1 };
+    return true;
+}
+
+enum rc membership_check_url(const char *url, struct err *e)
+{
+    struct parts p;
+
+    if (split(url, &p))
+        return RC_OK;
+    return err_set(e, RC_USAGE,
+                   "'%s' is no peer address" HINT
+                   "it looks like https://10.0.0.4:2380: scheme, host and port",
+                   url);
+}
+
+/* etcd listens on addresses only, not on names. */
+static void listen_at(const char *url, const struct parts *p, char out[static 300])
+{
+    bool number = *p->host == '[';
+
+    for (int i = 0; i < p->host_n && !number; i++)
+        if (!isdigit((unsigned char)p->host[i]) && p->host[i] != '.')
+            break;
+        else
+            number = i == p->host_n - 1;
+    if (number)
+        snprintf(out, 300, "%s", url);
+    else
+        snprintf(out, 300, "%.*s0.0.0.0:%s", p->scheme_n, url, p->port);
+}
+
+static enum rc client_address(struct flags *f, const char *peer_url, const char *given,
+                              struct err *e)
+{
+    struct parts p;
+
+    if (given != NULL) {
+        TRY(membership_check_url(given, e));
+        snprintf(f->client, sizeof f->client, "%s", given);
+    } else if (split(peer_url, &p)) {
+        snprintf(f->client, sizeof f->client, "%.*s:2379", p.scheme_n + p.host_n,
+                 peer_url);
+    }
+    if (!split(f->client, &p))
+        return err_set(e, RC_USAGE, "'%s' is no client address", f->client);
+    listen_at(f->client, &p, f->client_listen);
+    return RC_OK;
+}
+
+/* ---- the flags
+ * -------------------------------------------------------------------------
+ */
+
+static enum rc add_pair(struct buf *b, const char *name, const char *url, struct err *e)
+{
+    if (b->n > 0)
+        TRY(buf_add(b, ",", 1, e));
+    TRY(buf_add(b, name, strlen(name), e));
+    TRY(buf_add(b, "=", 1, e));
+    return buf_add(b, url, strlen(url), e);
+}
+
+static enum rc add_pairs(struct buf *b, const char *name, const struct str_list *urls,
+                         struct err *e)
+{
+    for (size_t i = 0; i < urls->count; i++)
+        TRY(add_pair(b, name, urls->items[i], e));
+    return RC_OK;
+}
+
+enum rc membership_initial(const struct membership_look *l,
+                           const struct membership_new *who, char **out, struct err *e)
+{
+    AT_END(buf_clear) struct buf b = { .cap_max = VALUE_MAX * 16 };
+
+    for (size_t i = 0; i < l->list.count; i++) {
+        const struct wire_member *m = &l->list.items[i];
+
+        if (m->name[0] != '\0' && strcmp(m->name, who->name) != 0)
+            TRY(add_pairs(&b, m->name, &m->peer_urls, e));
+    }
+    TRY(add_pairs(&b, who->name, &who->peer_urls, e));
+    TRY(buf_add(&b, "", 1, e));
+    *out = (char *)b.p;
+    b = (struct buf){ 0 };
+    return RC_OK;
+}
+
+static enum rc collect(const struct membership_look *l, const struct membership_new *who,
+                       const struct membership_place *place, struct flags *f,
+                       struct err *e)
+{
+    const char *peer = who->peer_urls.items[0];
+    struct parts p = { 0 };
+
+    TRY(membership_check_url(peer, e));
+    f->secure = split(peer, &p) && p.scheme_n == 8;
+    listen_at(peer, &p, f->peer_listen);
+    TRY(client_address(f, peer, place->client_url, e));
+    TRY(membership_initial(l, who, &f->initial, e));
+    put(f, "name", who->name);
+    put(f, "data-dir", place->data_dir);
+    put(f, "listen-peer-urls", f->peer_listen);
+    put(f, "initial-advertise-peer-urls", peer);
+    put(f, "listen-client-urls", f->client_listen);
+    put(f, "advertise-client-urls", f->client);
+    put(f, "initial-cluster", f->initial);
+    put(f, "initial-cluster-state", "existing");
+    return RC_OK;
+}
+
+/* ---- the forms
+ * -------------------------------------------------------------------------
+ */
+
+static enum rc say(struct buf *b, struct err *e, const char *fmt, ...) PRINTF_LIKE(3, 4);
+static enum rc say(struct buf *b, struct err *e, const char *fmt, ...)
+{
+    char text[VALUE_MAX + 256];
+    va_list args;
+    int n;
+
+    va_start(args, fmt);
+    n = vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    if (n < 0 || (size_t)n >= sizeof text)
+        return err_set(e, RC_REFUSED, "the list of members is too long to print");
+    return buf_add(b, text, (size_t)n, e);
+}
+
+static enum rc secure_note(struct buf *b, const struct flags *f, const char *mark,
+                           struct err *e)
+{
+    if (!f->secure)
+        return RC_OK;
+    return say(b, e,
+               "%s and the same certificate and key options as on the other members\n",
+               mark);
+}
+
+/* Bare where that is safe, else between single quotes. */
+static enum rc shell_word(struct buf *b, const char *text, struct err *e)
+{
+    bool bare = text[0] != '\0';
+
+    for (const char *c = text; *c != '\0'; c++)
+        bare = bare && (isalnum((unsigned char)*c) || strchr("-_./:,=@+", *c) != NULL);
+    if (bare)
+        return buf_add(b, text, strlen(text), e);
+    TRY(buf_add(b, "'", 1, e));
+    for (const char *c = text; *c != '\0'; c++)
+        TRY(*c == '\'' ? buf_add(b, "'\\''", 4, e) : buf_add(b, c, 1, e));
+    return buf_add(b, "'", 1, e);
+}
+
+static enum rc as_flags(struct buf *b, const struct flags *f, struct err *e)
+{
+    TRY(secure_note(b, f, "#", e));
+    TRY(say(b, e, "etcd"));
+    for (size_t i = 0; i < f->count; i++) {
+        TRY(say(b, e, " \\\n  --%s ", f->items[i].name));
+        TRY(shell_word(b, f->items[i].value, e));
+    }
+    return say(b, e, "\n");
+}
+
+static void variable(const char *flag, char out[static 64])
+{
+    size_t n = (size_t)snprintf(out, 64, "ETCD_%s", flag);
+
+    for (size_t i = 5; i < n; i++)
+        out[i] = out[i] == '-' ? '_' : (char)toupper((unsigned char)out[i]);
+}
+
+static enum rc as_env(struct buf *b, const struct flags *f, struct err *e)
+{
+    char name[64];
+
+    TRY(secure_note(b, f, "#", e));
+    for (size_t i = 0; i < f->count; i++) {
+        variable(f->items[i].name, name);
+        TRY(say(b, e, "%s=", name));
+        TRY(shell_word(b, f->items[i].value, e));
+        TRY(say(b, e, "\n"));
+    }
+    return RC_OK;
+}
+
+/* In double quotes, for systemd and for YAML: both know these escapes. systemd replaces
+ * %x and $x besides, unless they are doubled. */
+static enum rc quoted(struct buf *b, const char *text, bool doubles, struct err *e)
+{
+    TRY(buf_add(b, "\"", 1, e));
+    for (const char *c = text; *c != '\0'; c++) {
+        bool doubled = doubles && (*c == '%' || *c == '$');
+
+        if ((unsigned char)*c < 0x20)
+            TRY(say(b, e, "\\x%02x", (unsigned char)*c));
+        else if (*c == '"' || *c == '\\')
+            TRY(say(b, e, "\\%c", *c));
+        else
+            TRY(buf_add(b, doubled ? (const char[]){ *c, *c } : c, doubled ? 2 : 1, e));
+    }
+    return buf_add(b, "\"", 1, e);
+}
+
+static enum rc as_unit(struct buf *b, const struct flags *f, struct err *e)
+{
+    TRY(say(b, e,
+            "[Unit]\nDescription=etcd\nAfter=network-online.target\n"
+            "Wants=network-online.target\n\n[Service]\nType=notify\n"
+            "Restart=always\nRestartSec=5s\nLimitNOFILE=40000\n"));
+    TRY(secure_note(b, f, "#", e));
+    TRY(say(b, e, "ExecStart=/usr/local/bin/etcd"));
+    for (size_t i = 0; i < f->count; i++) {
+        TRY(say(b, e, " \\\n  --%s ", f->items[i].name));
+        TRY(quoted(b, f->items[i].value, true, e));
+    }
+    return say(b, e, "\n\n[Install]\nWantedBy=multi-user.target\n");
+}
+
+static const char pod_head[] =
+    "apiVersion: v1\nkind: Pod\nmetadata:\n  name: etcd\n  namespace: kube-system\n"
+    "  labels:\n    component: etcd\n    tier: control-plane\nspec:\n"
+    "  hostNetwork: true\n  priorityClassName: system-node-critical\n"
+    "  containers:\n  - name: etcd\n";
+
+static const char pod_tls[] =
+    "    - --cert-file=/etc/kubernetes/pki/etcd/server.crt\n"
+    "    - --key-file=/etc/kubernetes/pki/etcd/server.key\n"
+    "    - --client-cert-auth=true\n"
+    "    - --trusted-ca-file=/etc/kubernetes/pki/etcd/ca.crt\n"
+    "    - --peer-cert-file=/etc/kubernetes/pki/etcd/peer.crt\n"
+    "    - --peer-key-file=/etc/kubernetes/pki/etcd/peer.key\n"
+    "    - --peer-client-cert-auth=true\n"
+    "    - --peer-trusted-ca-file=/etc/kubernetes/pki/etcd/ca.crt\n";
+
+static enum rc as_pod(struct buf *b, const struct flags *f, const char *version,
+                      struct err *e)
+{
+    TRY(say(b, e, "%s", pod_head));
+    TRY(say(b, e, "    image: registry.k8s.io/etcd:%s-0\n    command:\n    - etcd\n",
+            version));
+    for (size_t i = 0; i < f->count; i++) {
+        AT_END(mem_end) char *pair = NULL;
+
+        TRY(str_format(&pair, e, "--%s=%s", f->items[i].name, f->items[i].value));
+        TRY(say(b, e, "    - "));
+        TRY(quoted(b, pair, false, e));
+        TRY(say(b, e, "\n"));
+    }
+    if (f->secure)
+        TRY(say(b, e, "%s", pod_tls));
+    TRY(say(b, e, "    volumeMounts:\n    - {name: data, mountPath: "));
+    TRY(quoted(b, f->items[1].value, false, e));
+    TRY(say(b, e,
+            "}\n    - {name: certs, mountPath: /etc/kubernetes/pki/etcd}\n"
+            "  volumes:\n  - name: data\n    hostPath: {path: "));
+    TRY(quoted(b, f->items[1].value, false, e));
+    return say(b, e,
+               ", type: DirectoryOrCreate}\n  - name: certs\n    hostPath: {path: "
+               "/etc/kubernetes/pki/etcd, type: DirectoryOrCreate}\n");
+}
+
+static const char *version_of(const struct membership_look *l)
+{
+    const struct care_member *leader = care_leader(&l->view);
+
+    if (leader != NULL && leader->answered)
+        return leader->status.version;
+    for (size_t i = 0; i < l->view.count; i++)
+        if (l->view.items[i].answered)
+            return l->view.items[i].status.version;
+    return "VERSION";
+}
+
+static enum rc write_form(struct buf *b, const struct flags *f, enum membership_form form,
+                          const char *version, struct err *e)
+{
+    switch (form) {
+    case MEMBERSHIP_FLAGS:
+        return as_flags(b, f, e);
+    case MEMBERSHIP_ENV:
+        return as_env(b, f, e);
+    case MEMBERSHIP_UNIT:
+        return as_unit(b, f, e);
+    case MEMBERSHIP_POD:
+        return as_pod(b, f, version, e);
+    }
+    return err_set(e, RC_INTERNAL, "no such form");
+}
+
+enum rc membership_start_text(const struct membership_look *l,
+                              const struct membership_new *who,
+                              const struct membership_place *place, char **out,
+                              struct err *e)
+{
+    AT_END(flags_clear) struct flags f = { .count = 0 };
+    AT_END(buf_clear) struct buf b = { .cap_max = 1 << 20 };
+
+    TRY(collect(l, who, place, &f, e));
+    TRY(write_form(&b, &f, place->form, version_of(l), e));
+    TRY(buf_add(&b, "", 1, e));
+    *out = (char *)b.p;
+    b = (struct buf){ 0 };
+    return RC_OK;
+}
+
+/* ---- what a person types
+ * ---------------------------------------------------------------
+ */
+
+static enum rc parse_pair(const char *pair, char **name, struct str_list *urls,
+                          struct err *e)
+{
+    const char *equals = strchr(pair, '=');
+    size_t n = equals == NULL ? 0 : (size_t)(equals - pair);
+
+    if (n == 0)
+        return err_set(
+            e, RC_USAGE,
+            "'%s' is not NAME=PEERURL" HINT "for example m3=https://10.0.0.4:2380", pair);
+    if (*name != NULL && (strlen(*name) != n || strncmp(*name, pair, n) != 0))
+        return err_set(e, RC_USAGE, "'%s' names another member than '%s'", pair, *name);
+    TRY(membership_check_url(equals + 1, e));
+    if (*name == NULL)
+        *name = mem_str_n(pair, n);
+    if (*name == NULL)
+        return err_set(e, RC_NOMEM, "no memory for a name");
+    return str_list_add(urls, equals + 1, e);
+}
+
+enum rc membership_parse_new(const char *text, char **name, struct str_list *urls,
+                             struct err *e)
+{
+    AT_END(str_list_clear) struct str_list pairs = { 0 };
+
+    TRY(str_split(&pairs, text, ',', e));
+    if (pairs.count == 0)
+        return err_set(e, RC_USAGE, "no member is named");
+    for (size_t i = 0; i < pairs.count; i++)
+        TRY(parse_pair(pairs.items[i], name, urls, e));
+    return RC_OK;
+}
