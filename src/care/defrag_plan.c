@@ -135,6 +135,18 @@ enum rc care_defrag_begin(const struct care_view *v, const struct care_defrag_wi
 /* ---- the gate -------------------------------------------------------------------------
  */
 
+static enum rc judge_presence(const struct care_member *m, struct err *e)
+{
+    char name[80];
+
+    if (m->answered && (m->state == CARE_UP || m->state == CARE_FROZEN))
+        return RC_OK;
+    return err_set(e, RC_REFUSED,
+                   "%s is %s, and no other member may pause: %.300s" HINT
+                   "bring it back first; 'holdfast doctor' says more",
+                   care_called(m, name), care_state_name(m->state), m->failure.why);
+}
+
 static enum rc judge_health(const struct care_view *v, const struct care_member *m,
                             struct err *e)
 {
@@ -142,12 +154,7 @@ static enum rc judge_health(const struct care_view *v, const struct care_member 
     char name[80];
 
     care_called(m, name);
-    if (m->state != CARE_UP || !m->answered)
-        return err_set(e, RC_REFUSED,
-                       "%s is %s, and no other member may pause: %.300s" HINT
-                       "bring it back first; 'holdfast doctor' says more",
-                       name, care_state_name(m->state), m->failure.why);
-    if (!m->learner && (!m->read_tried || m->read != RC_OK))
+    if (m->state == CARE_FROZEN || (!m->learner && (!m->read_tried || m->read != RC_OK)))
         return err_set(e, RC_REFUSED,
                        "%s answers, but does not finish a linearizable read" HINT
                        "'holdfast doctor' says more",
@@ -179,19 +186,21 @@ static enum rc judge_alarms(unsigned alarms, const char *whose, struct err *e)
                    names, whose);
 }
 
+/* Causes before effects: when the leader is gone, the reads of all others hang. */
 enum rc care_defrag_gate(const struct care_view *v, struct err *e)
 {
-    const struct care_member *leader = care_leader(v);
     char name[80];
 
     for (size_t i = 0; i < v->count; i++)
+        TRY(judge_presence(&v->items[i], e));
+    for (size_t i = 0; i < v->count; i++)
         TRY(judge_alarms(v->items[i].alarms, care_called(&v->items[i], name), e));
     TRY(judge_alarms(v->foreign_alarms, "a member that is gone", e));
-    for (size_t i = 0; i < v->count; i++)
-        TRY(judge_health(v, &v->items[i], e));
-    if (v->count == 0 || leader == NULL)
+    if (v->count == 0 || care_leader(v) == NULL)
         return err_set(e, RC_REFUSED,
                        "the cluster has no leader" HINT "'holdfast doctor' says more");
+    for (size_t i = 0; i < v->count; i++)
+        TRY(judge_health(v, &v->items[i], e));
     return RC_OK;
 }
 
