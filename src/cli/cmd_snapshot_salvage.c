@@ -281,6 +281,9 @@ static void unknown_base(struct result *to, const struct salvage_result *s)
     if (unproved(s) > 0)
         unknown(to, "whether all pairs found on pages that nothing points to were "
                     "still in use; see unproved_pairs");
+    if (s->zero_pages > 0)
+        unknown(to, "whether the large values with whole pages of zeros in them were so, "
+                    "or were wiped; see zero_pages");
     if (s->digest_wrong)
         unknown(to,
                 "whether every value is as it was: the file is not the one that its "
@@ -342,6 +345,7 @@ static void show_saved(struct result *r, const struct cli *c,
     result_u64(r, "Revisions lost", "revisions_lost", from_base(s) ? lost_mains(s) : 0);
     result_u64(r, "Records cut", "records_cut", from_base(s) ? s->history.cut : 0);
     result_u64(r, "Unproved pairs", "unproved_pairs", unproved(s));
+    result_u64(r, "Pages of zeros", "zero_pages", s->zero_pages);
     if (c->dry_run)
         return;
     result_size(r, "Size", "size", s->made.trailer.size);
@@ -442,7 +446,9 @@ const struct command cmd_snapshot_salvage = {
         "last of them: etcd keeps the newest value of every key and answers requests for "
         "older revisions as compacted, instead of from a history with holes.\n\n"
         "Exit status 0 says that nothing was lost, 8 that something was. Damage inside a "
-        "value leaves no trace but in a snapshot's SHA-256.\n\n"
+        "value leaves no trace but in a snapshot's SHA-256, unless it is a page of "
+        "zeros; "
+        "a log that begins with the cluster puts it right.\n\n"
         "Of a data directory the log is applied, too: on the newest commit that is "
         "whole, "
         "whichever it is, the log's entries make the member's state, as at every start "

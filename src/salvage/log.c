@@ -167,6 +167,34 @@ static enum rc on_base(const struct salvage_request *q, struct salvage_result *r
     return RC_OK;
 }
 
+static int64_t compacted_in(const struct salvage_result *r)
+{
+    const struct salvage_pairs *meta = &r->buckets[MVCC_META].pairs;
+    int64_t finished = salvage_mark_in(meta, MVCC_FINISHED_COMPACT);
+    int64_t scheduled = salvage_mark_in(meta, MVCC_SCHEDULED_COMPACT);
+
+    return scheduled > finished ? scheduled : finished;
+}
+
+/* Has the state that r holds the HashKV of the log's? A compaction that was made offline
+ * is not in the log. */
+static enum rc same_as_alone(const struct salvage_result *r, struct attempt *a,
+                             bool *same, struct err *e)
+{
+    struct kvstore *log = machine_kv(a->tail.machine);
+    struct mvcc_hashkv mine, its;
+    struct err ignored;
+
+    if (compacted_in(r) > kvstore_compacted(log))
+        (void)kvstore_compact(log, compacted_in(r), &ignored);
+    TRY(kvstore_hashkv(machine_kv(r->tail.machine), 0, &mine, e));
+    TRY(kvstore_hashkv(log, 0, &its, e));
+    *same = mine.hash == its.hash && mine.revision == its.revision;
+    return RC_OK;
+}
+
+/* A log that begins with the cluster, with a checksum in each record, sees also what
+ * leaves no trace in the database: damage inside of values. */
 static enum rc alone(const struct salvage_request *q, struct salvage_result *r,
                      bool *done, struct err *e)
 {
@@ -174,15 +202,18 @@ static enum rc alone(const struct salvage_request *q, struct salvage_result *r,
     AT_END(attempt_end) struct attempt a = { 0 };
     struct err problem = { 0 };
     enum rc rc = look(q, &none, &a, &problem);
+    bool made, same = false;
 
-    *done = false;
     if (rc == RC_OK && (!a.dir->log_complete || !goes_on(&a)))
         return RC_OK;
     if (rc == RC_OK)
         rc = replay(&a, NULL, &problem);
-    TRY(settle(rc, &problem, r, done, e));
-    if (*done)
+    TRY(settle(rc, &problem, r, &made, e));
+    if (made && *done)
+        TRY(same_as_alone(r, &a, &same, e));
+    if (made && !same)
         take(&a, SALVAGE_LOG_ALONE, r);
+    *done = *done || made;
     return RC_OK;
 }
 
@@ -240,8 +271,7 @@ static enum rc choose(const struct salvage_request *q, int fd, const char *name,
     *done = false;
     if (r->base_whole)
         TRY(on_base(q, r, SALVAGE_LOG_APPLIED, true, done, e));
-    if (!*done)
-        TRY(alone(q, r, done, e));
+    TRY(alone(q, r, done, e));
     if (!*done && !r->base_whole)
         TRY(on_before(q, fd, name, r, done, e));
     if (!*done && r->base_whole)
@@ -255,7 +285,7 @@ enum rc salvage_log_apply(const struct salvage_request *q, int fd, const char *n
                           bool readable, const struct err *why,
                           struct salvage_result *out, struct err *e)
 {
-    bool done;
+    bool done = false;
 
     if (readable)
         TRY(choose(q, fd, name, out, &done, e));

@@ -1,9 +1,11 @@
 /* From the bytes of a file to the pairs of a database. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "salvage/root.h"
 #include "salvage/shape.h"
 #include "util/mem.h"
+#include "util/stop.h"
 
 /* ---- trees ------------------------------------------------------------------------- */
 
@@ -172,12 +174,40 @@ static enum rc mend(struct salvage_result *r, struct err *e)
     return RC_OK;
 }
 
+static bool is_zero(const uint8_t *p, size_t n)
+{
+    return p[0] == 0 && memcmp(p, p + 1, n - 1) == 0;
+}
+
+/* A page that was wiped inside a large value. */
+static uint64_t zeros_in(const struct bolt_page *leaf, uint32_t page_size)
+{
+    uint64_t n = 0;
+
+    for (uint64_t at = page_size; at + page_size <= leaf->extent; at += page_size)
+        n += is_zero(leaf->p + at, page_size);
+    return n;
+}
+
+static enum rc count_zeros(struct salvage_result *r, struct err *e)
+{
+    for (int b = 0; b < MVCC_BUCKETS; b++) {
+        const struct salvage_tree *t = &r->buckets[b].tree;
+
+        TRY(stop_check(e));
+        for (size_t i = 0; i < t->count; i++)
+            if (t->spans[i].state == SALVAGE_SOUND)
+                r->zero_pages += zeros_in(&t->spans[i].leaf, r->image.page_size);
+    }
+    return RC_OK;
+}
+
 /* Is this all of some commit? */
 static bool is_base_whole(const struct salvage_result *r)
 {
-    bool whole = r->root != SALVAGE_ROOT_NONE && !r->key_root_found &&
-                 r->unknown_buckets == 0 && r->history.gap_count == 0 &&
-                 r->history.version_count == 0;
+    bool whole = r->root != SALVAGE_ROOT_NONE && r->zero_pages == 0 &&
+                 !r->key_root_found && r->unknown_buckets == 0 &&
+                 r->history.gap_count == 0 && r->history.version_count == 0;
 
     for (int b = 0; b < MVCC_BUCKETS; b++)
         whole = whole && !has_losses(&r->buckets[b]);
@@ -218,6 +248,7 @@ static enum rc read_all(struct salvage_result *r, const char *name,
         if (b != MVCC_META)
             TRY(salvage_bucket_fill(&r->buckets[b], &r->scan, &c, how->take_doubtful, e));
     TRY(check_anything(r, name, e));
+    TRY(count_zeros(r, e));
     return mend(r, e);
 }
 

@@ -14,8 +14,9 @@
  * nowhere else. Of a data directory the log is applied as well: log.h.
  *
  * Pages carry no checksums: damage inside a user's value, or to one byte of a key, shows
- * nowhere, and such a record is saved as it is found. Where a file has a SHA-256 behind
- * it, that at least tells that something is wrong.
+ * nowhere, and such a record is saved as it is found; only whole pages of zeros in a
+ * large value are told. Where a file has a SHA-256 behind it, that at least tells that
+ * something is wrong; a log that begins with the cluster puts it right.
  *
  * Two passes over the file, and one over what the trees reach. Memory: 56 bytes a record
  * found, old copies included, 60 a distinct key, 72 a leaf, 4 a page; all of it bounded
@@ -70,6 +71,7 @@ struct salvage_result {
     bool key_root_found; /* the root of bucket key was found by its looks */
     bool marks_known;    /* the compaction marks are those in force */
     size_t unknown_buckets; /* left behind */
+    uint64_t zero_pages;    /* inside values: wiped, unless the value is zeros */
     struct salvage_bucket buckets[MVCC_BUCKETS];
     struct salvage_history history;
     bool newest_unknown; /* the end of bucket key is lost: there may have been more */
