@@ -25,7 +25,8 @@ static void *serve(void *arg)
     ssize_t n = read(fd, m->heard, sizeof m->heard - 1);
 
     m->heard[n < 0 ? 0 : n] = '\0';
-    for (const char *at = m->answer; *at != '\0' && write(fd, at, 1) == 1; at++)
+    for (const char *at = m->answer; *at != '\0' && send(fd, at, 1, MSG_NOSIGNAL) == 1;
+         at++)
         ;
     close(fd);
     return NULL;

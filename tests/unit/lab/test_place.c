@@ -116,7 +116,7 @@ CASE(lab_place, only_an_empty_directory_of_ours_is_taken)
     cr_assert_str_eq(dir_listing(dir), "lab"); /* it was there before */
     cr_assert_eq(rmdir(lab_dir(dir)), 0);
     cr_assert_eq(symlink("/tmp", lab_dir(dir)), 0);
-    cr_assert_eq(lab_place_make(linked, &e), RC_STORAGE);
+    cr_assert_eq(lab_place_make(linked, &e), RC_NOTFOUND);
     cr_assert(strstr(e.why, "Not a directory") != NULL, "%s", e.why);
 }
 
