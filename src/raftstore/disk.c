@@ -4,6 +4,8 @@
 
 enum { TICK_MS = 2 };
 
+#define AT_CLOSE UINT64_MAX
+
 /* Types of messages; their names, but not their numbers, changed after libraft 0.15. */
 enum { APPEND_ENTRIES = 1, APPEND_ENTRIES_RESULT = 2, INSTALL_SNAPSHOT = 5 };
 
@@ -60,11 +62,11 @@ static void on_tick(uv_timer_t *timer)
         uv_timer_stop(timer);
 }
 
-static void defer(struct disk *d, struct deferred *it, unsigned ms)
+static void defer(struct disk *d, struct deferred *it, uint64_t ms)
 {
     struct deferred **at = &d->queue;
 
-    it->due = uv_now(d->loop) + ms;
+    it->due = ms == AT_CLOSE ? AT_CLOSE : uv_now(d->loop) + ms;
     while (*at != NULL && (*at)->due <= it->due)
         at = &(*at)->next;
     it->next = *at;
@@ -179,7 +181,9 @@ static const char *broken(const struct faults *f)
     return f->fail_fsync ? "fsync of the log: input/output error" : NULL;
 }
 
-/* Told later, without a write: it failed, or the disk lies. */
+/* Told later, without a write: the disk lies, or it failed and the member ends. libraft
+ * does not survive two writes that fail one after the other, so it learns when it is
+ * closed, of the last one first. */
 static int pretend(struct disk *d, struct raft_io_append *req, raft_io_append_cb cb,
                    int status)
 {
@@ -188,7 +192,7 @@ static int pretend(struct disk *d, struct raft_io_append *req, raft_io_append_cb
     if (it == NULL)
         return RAFT_NOMEM;
     *it = (struct deferred){ .append = req, .appended = cb, .status = status };
-    defer(d, it, d->faults->slow_disk_ms);
+    defer(d, it, status != 0 ? AT_CLOSE : d->faults->slow_disk_ms);
     return 0;
 }
 
@@ -282,8 +286,17 @@ static int snapshot_put(struct raft_io *io, unsigned trailing,
 static void close_io(struct raft_io *io, raft_io_close_cb cb)
 {
     struct disk *d = the_disk;
+    struct deferred *backwards = NULL;
 
     uv_timer_stop(&d->timer);
+    while (d->queue != NULL) {
+        struct deferred *it = d->queue;
+
+        d->queue = it->next;
+        it->next = backwards;
+        backwards = it;
+    }
+    d->queue = backwards;
     while (d->queue != NULL) {
         struct deferred *it = d->queue;
 

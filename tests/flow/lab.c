@@ -116,7 +116,9 @@ int lab_ends(struct cluster *c, unsigned i, const char *text)
     cr_assert_not(proc_runs(m->pid), "member %u goes on", i);
     status = proc_stop(m->pid, SIGTERM);
     m->pid = 0;
-    PEER(found, "grep", "-F", text, m->log);
+    RUN(found, "grep", "-F", text, m->log);
+    RUN(tail, "tail", "-n40", m->log);
+    cr_assert_eq(found.status, 0, "'%s' is not in the log:\n%s", text, tail.out);
     return status;
 }
 
