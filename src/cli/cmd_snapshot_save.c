@@ -1,11 +1,15 @@
 #include <string.h>
 
+#include "care/hold.h"
+#include "care/lock.h"
 #include "cli/commands.h"
 #include "cli/connect.h"
 #include "cli/facts.h"
 #include "cli/keys.h"
+#include "cli/state.h"
 #include "snapshot/save.h"
 #include "util/log.h"
+#include "util/os.h"
 
 struct save_args {
     const char *file, *from;
@@ -78,9 +82,40 @@ static struct result *describe(const struct save_args *a, const struct snap_save
     return r;
 }
 
+/* What keeps our other jobs from getting in the way of this one. */
+struct guard {
+    struct cli *cli;
+    struct care_store *store;
+    int stream, revision;
+};
+
+static void guard_end(struct guard *g)
+{
+    os_fd_end(&g->stream);
+    os_fd_end(&g->revision);
+    care_store_free(g->store);
+}
+
+/* Where there is no place for the state directory, no other job of ours finds one. */
+static enum rc begins(void *arg, uint64_t cluster, int64_t revision, struct err *e)
+{
+    struct guard *g = arg;
+    struct err why = { 0 };
+
+    if (g->cli->state_dir != NULL) {
+        TRY(cli_state_open(g->cli, &g->store, e));
+    } else if (cli_state_open(g->cli, &g->store, &why) != RC_OK) {
+        log_info("other jobs on this host do not see this one: %s", why.why);
+        return RC_OK;
+    }
+    TRY(care_lock_take(g->store, cluster, CARE_LOCK_STREAM, &g->stream, e));
+    return care_hold(g->store, cluster, revision, &g->revision, e);
+}
+
 static enum rc save(struct cli *c, const void *args, struct err *e)
 {
     const struct save_args *a = args;
+    AT_END(guard_end) struct guard guard = { .cli = c, .stream = -1, .revision = -1 };
     AT_END(cli_login_clear) struct cli_login login = { 0 };
     AT_END(snap_saved_clear) struct snap_saved saved = { 0 };
     OWNED(age_recipients) recipients = NULL;
@@ -90,6 +125,8 @@ static enum rc save(struct cli *c, const void *args, struct err *e)
         .rate_auto = a->rate.automatic,
         .rate = a->rate.value,
         .allow_same_filesystem = a->allow_same_filesystem,
+        .begins = begins,
+        .begins_arg = &guard,
     };
 
     TRY(cli_recipients(&a->seal, &recipients, e));
@@ -121,14 +158,19 @@ const struct command cmd_snapshot_save = {
         "A name that ends in .zst is compressed, one that ends in .age encrypted, "
         "without "
         "a plaintext on the way; `age -d -i KEY FILE | zstd -d` opens it without "
-        "Holdfast.",
+        "Holdfast.\n\n"
+        "While it runs, `holdfast defrag` and `holdfast space fix` of this host and "
+        "state "
+        "directory wait for another time, and `holdfast compact` goes no further than "
+        "the "
+        "revision that is saved.",
     .examples = "# encrypted and compressed\n"
                 "holdfast snapshot save etcd.db.zst.age -r age1...\n"
                 "# from this member, as fast as it goes\n"
                 "holdfast snapshot save etcd.db --from 10.0.0.2:2379 --rate 0\n",
     .operands = save_operands,
     .opts = save_opts,
-    .uses = CLI_CONNECTION | CLI_OUTPUT | CLI_PROGRESS,
+    .uses = CLI_CONNECTION | CLI_OUTPUT | CLI_PROGRESS | CLI_STATE,
     .args_size = sizeof(struct save_args),
     .run = save,
 };

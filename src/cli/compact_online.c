@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "care/compact_plan.h"
+#include "care/hold.h"
 #include "care/journal.h"
 #include "care/samples.h"
 #include "cli/cluster.h"
@@ -20,7 +21,8 @@ struct job {
     const struct compact_online_args *args;
     struct cli_cluster cluster;
     struct care_view view;
-    int64_t protect[PROTECT_MAX];
+    int64_t protect[PROTECT_MAX + 1];
+    int64_t held; /* by a snapshot that is being taken; -1: none */
     struct care_compact_plan plan;
     uint64_t gain;
     bool gain_known;
@@ -43,6 +45,18 @@ static enum rc parse_protect(struct job *j, struct care_compact_wish *w, struct 
             return err_set(e, RC_USAGE, "--protect '%s' is no revision", given->items[i]);
     w->protect = j->protect;
     w->protect_count = given->count;
+    return RC_OK;
+}
+
+/* What a snapshot needs that is being taken at this moment, by us and on this host. */
+static enum rc protect_held(struct job *j, const struct care_store *store,
+                            struct care_compact_wish *w, struct err *e)
+{
+    TRY(care_held(store, j->view.cluster_id, &j->held, e));
+    if (j->held < 0)
+        return RC_OK;
+    log_info("a snapshot is being taken: revision %" PRId64 " stays", j->held);
+    j->protect[w->protect_count++] = j->held;
     return RC_OK;
 }
 
@@ -109,7 +123,11 @@ static struct result *describe(const struct job *j, bool done)
     result_i64(r, "Compacted before", "compacted_before", j->plan.compacted);
     result_i64(r, "Compact up to", "compact_revision", j->plan.target);
     result_i64(r, "Revisions kept", "kept", j->plan.newest - j->plan.target);
-    result_bool(r, "Lowered by --protect", "protected", j->plan.protected);
+    result_bool(r, "Lowered to protect", "protected", j->plan.protected);
+    if (j->held >= 0)
+        result_i64(r, "A snapshot needs", "held", j->held);
+    else
+        result_str(r, NULL, "held", NULL);
     if (j->gain_known)
         result_size(r, "Frees at most about", "gain_estimate", j->gain);
     else
@@ -120,11 +138,19 @@ static struct result *describe(const struct job *j, bool done)
 
 /* A compaction changes every member, so all that matters is that the cluster is the one
  * that was looked at, has a leader, and still has what was planned with. */
-static enum rc check_again(struct job *j, struct err *e)
+static enum rc check_again(struct job *j, const struct care_store *store, struct err *e)
 {
     AT_END(care_view_clear) struct care_view now = { 0 };
+    int64_t held;
 
     TRY(care_look(&j->cluster.access, 0, &now, e));
+    TRY(care_held(store, j->view.cluster_id, &held, e));
+    if (held >= 0 && held < j->plan.target)
+        return err_set(e, RC_LOCKED,
+                       "a snapshot that needs revision %" PRId64
+                       " has begun meanwhile" HINT
+                       "run this again; it will go no further than that",
+                       held);
     if (now.cluster_id == j->view.cluster_id && now.leader != 0 &&
         now.revision >= j->plan.newest)
         return RC_OK;
@@ -144,7 +170,7 @@ static enum rc run(struct job *j, struct wire_client *w, struct care_store *stor
 
     snprintf(what, sizeof what, "compact up to revision %" PRId64, j->plan.target);
     TRY(cli_confirm(j->cli, j->view.cluster_id, what, e));
-    TRY(check_again(j, e));
+    TRY(check_again(j, store, e));
     TRY(care_journal_begin(&journal, store, j->view.cluster_id, "compact", what, e));
     TRY(care_journal_step(&journal, what, &step, e));
     rc = wire_compact(w, j->plan.target, j->args->physical, e);
@@ -169,6 +195,7 @@ static enum rc plan(struct job *j, struct care_store *store, int64_t revision,
                                    .allow_newest = j->args->allow_newest };
 
     TRY(parse_protect(j, &w, e));
+    TRY(protect_held(j, store, &w, e));
     if (j->args->keep_ms > 0)
         TRY(revision_of_time(j, store, &w, e));
     return care_compact_plan(j->view.revision, compacted(&j->view), &w, &j->plan, e);

@@ -28,6 +28,7 @@ struct view {
     struct snap_candidate *order;
     uint64_t *db_sizes;
     size_t count, candidates;
+    uint64_t cluster;
     bool nospace, corrupt;
     struct err first_failure;
 };
@@ -66,6 +67,7 @@ static enum rc ask(struct wire_client *c, size_t i, struct view *v, struct err *
     if (rc == RC_OK) {
         m->answered = true;
         m->id = s.header.member_id;
+        v->cluster = s.header.cluster_id;
         m->revision = s.header.revision;
         m->learner = s.is_learner;
         m->knows_leader = s.leader != 0;
@@ -240,6 +242,19 @@ static enum rc save_from(struct wire_client *c, const struct snap_save_options *
     return RC_OK;
 }
 
+static enum rc announce(const struct snap_save_options *o, const struct view *v,
+                        struct err *e)
+{
+    int64_t lowest = INT64_MAX;
+
+    for (size_t i = 0; i < v->candidates; i++) {
+        int64_t revision = v->members[v->order[i].member].revision;
+
+        lowest = revision < lowest ? revision : lowest;
+    }
+    return o->begins == NULL ? RC_OK : o->begins(o->begins_arg, v->cluster, lowest, e);
+}
+
 enum rc snap_save(struct wire_client *c, const struct snap_save_options *o,
                   struct snap_saved *out, struct err *e)
 {
@@ -252,6 +267,7 @@ enum rc snap_save(struct wire_client *c, const struct snap_save_options *o,
     TRY(snap_store_check(&store, e));
     TRY(look(c, o, &v, e));
     TRY(snap_store_reserve(&store, &reserve, e));
+    TRY(announce(o, &v, e));
     for (size_t i = 0; i < v.candidates; i++) {
         rc = save_from(c, o, &v, i, reserve, &s, e);
         if (rc == RC_OK || !another_may_help(rc) || i + 1 == v.candidates)

@@ -29,6 +29,11 @@ struct snap_save_options {
     bool rate_auto; /* SNAP_LOCAL_RATE for a member on this host, else unlimited */
     uint64_t rate;  /* bytes a second, 0: unlimited; when not rate_auto */
     bool allow_same_filesystem; /* as a running etcd's data, down to the usual reserve */
+
+    /* Called before the first stream: what is saved is this revision of this cluster, or
+     * a later one. Its failure ends the save. NULL: nobody wants to know. */
+    enum rc (*begins)(void *arg, uint64_t cluster, int64_t revision, struct err *e);
+    void *begins_arg;
 };
 
 struct snap_saved {
