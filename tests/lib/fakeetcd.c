@@ -484,6 +484,31 @@ unsigned fake_calls(struct fake *f, const char *method)
     return count;
 }
 
+unsigned fake_changes(struct fake *f)
+{
+    static const char *const methods[] = {
+        "KV/Put",
+        "KV/DeleteRange",
+        "KV/Txn",
+        "KV/Compact",
+        "Lease/LeaseGrant",
+        "Lease/LeaseRevoke",
+        "Cluster/MemberAdd",
+        "Cluster/MemberRemove",
+        "Cluster/MemberUpdate",
+        "Cluster/MemberPromote",
+        "Maintenance/Defragment",
+        "Maintenance/MoveLeader",
+        "Maintenance/Downgrade",
+        FAKE_ALARM_CHANGE,
+    };
+    unsigned count = 0;
+
+    for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
+        count += fake_calls(f, methods[i]);
+    return count;
+}
+
 void fake_become(struct fake *f, uint64_t cluster_id, uint64_t member_id)
 {
     pthread_mutex_lock(&f->lock);

@@ -111,6 +111,12 @@ int fake_port(const struct fake *f);
 const char *fake_endpoint(const struct fake *f);         /* "http://127.0.0.1:1234" */
 unsigned fake_calls(struct fake *f, const char *method); /* how often it was asked */
 
+/* Maintenance/Alarm calls that raise or disarm, which are counted under both names. */
+#define FAKE_ALARM_CHANGE "Maintenance/Alarm change"
+
+/* Calls of every method that changes a cluster or its members. */
+unsigned fake_changes(struct fake *f);
+
 /* From the next call on it answers as another member of another cluster. */
 void fake_become(struct fake *f, uint64_t cluster_id, uint64_t member_id);
 

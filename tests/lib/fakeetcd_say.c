@@ -262,10 +262,20 @@ static void use_own(struct fake *f, struct stream *s)
     refuse(s, 12, "unknown method");
 }
 
+/* Listing and changing alarms is one method; the request's first field tells them apart.
+ */
+static bool changes_alarms(const struct stream *s)
+{
+    return strcmp(s->method, "Maintenance/Alarm") == 0 && s->request.n > 6 &&
+           s->request.p[5] == 1 << 3 && s->request.p[6] != 0;
+}
+
 void fake_answer(struct fake *f, struct stream *s)
 {
     pthread_mutex_lock(&f->lock);
     count_call(f, s->method);
+    if (changes_alarms(s))
+        count_call(f, FAKE_ALARM_CHANGE);
     s->unary = SAY_END;
     if (use_scripted(f, s)) {
         /* all said */
