@@ -153,17 +153,24 @@ static void say_done(const struct care_defrag_item *item)
              after, stall);
 }
 
+static struct care_member *member_at(struct care_view *v, uint64_t id)
+{
+    for (size_t i = 0; i < v->count; i++)
+        if (v->items[i].id == id)
+            return &v->items[i];
+    return NULL;
+}
+
 static enum rc rewrite(const struct care_defrag_job *job, struct care_view *v,
                        struct care_defrag *d, const struct care_defrag_step *step,
                        struct err *e)
 {
     struct care_defrag_item *item = care_defrag_item_of(d, step->id);
-    struct care_member *m = NULL;
+    struct care_member *m = member_at(v, step->id);
     enum rc rc;
 
-    for (size_t i = 0; i < v->count; i++)
-        if (v->items[i].id == step->id)
-            m = &v->items[i];
+    if (item == NULL || m == NULL)
+        return err_set(e, RC_INTERNAL, "a step about a member that nobody knows");
     item->size_before = m->status.db_size;
     item->in_use_before = m->status.db_size_in_use;
     rc = check_room(m, e);

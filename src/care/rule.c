@@ -326,7 +326,7 @@ static double combine(enum care_rule_op op, double a, double b)
 
 bool care_rule_holds(const struct care_rule *r, const struct care_rule_facts *f)
 {
-    double stack[CARE_RULE_STEPS_MAX + 1];
+    double stack[CARE_RULE_STEPS_MAX + 1] = { 0 };
     size_t n = 0;
 
     for (size_t i = 0; i < r->count; i++) {
