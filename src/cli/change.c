@@ -20,7 +20,7 @@ enum rc change_begin(struct change *h, struct cli *c, struct err *e)
 {
     h->cli = c;
     TRY(cli_cluster_init(&h->k, c, e));
-    TRY(membership_look_take(&h->k.access, &h->look, e));
+    TRY(membership_look_settled(&h->k.access, &h->look, e));
     h->k.cluster_id = h->look.view.cluster_id;
     return RC_OK;
 }
@@ -48,9 +48,7 @@ enum rc change_check_backup(struct change *h, const struct change_new_args *a,
     return RC_OK;
 }
 
-/* ---- showing
- * ---------------------------------------------------------------------------
- */
+/* ---- showing ------------------------------------------------------------- */
 
 const char *change_advice(const struct member_plan *p, char *out, size_t n)
 {
@@ -119,6 +117,11 @@ struct result *change_steps(const struct change *h, const struct change_job *job
     return r;
 }
 
+void change_show_advice(struct result *r, const char *advice)
+{
+    result_str(r, advice == NULL ? NULL : "Advice", "advice", advice);
+}
+
 static struct result *describe(const struct change *h, const struct change_job *job,
                                const struct membership_run *run, struct result *steps)
 {
@@ -128,7 +131,7 @@ static struct result *describe(const struct change *h, const struct change_job *
     result_id(r, "Cluster", "cluster_id", "cluster_id_hex", h->look.view.cluster_id);
     result_str(r, NULL, "command", job->kind);
     result_bool(r, "Done", "done", run != NULL && run->done == h->plan.count);
-    result_str(r, "Advice", "advice", change_advice(&h->plan, advice, sizeof advice));
+    change_show_advice(r, change_advice(&h->plan, advice, sizeof advice));
     if (run != NULL && run->added != 0) {
         result_id(r, "Member added", "added_id", "added_id_hex", run->added);
         result_bool(r, NULL, "undone", run->undone);
@@ -186,9 +189,7 @@ static enum rc announce(void *arg, const struct membership_look *l,
     return RC_OK;
 }
 
-/* ---- doing
- * -----------------------------------------------------------------------------
- */
+/* ---- doing --------------------------------------------------------------- */
 
 static enum rc confirm(struct change *h, const struct change_job *job, struct err *e)
 {

@@ -70,5 +70,6 @@ struct result *change_steps(const struct change *h, const struct change_job *job
 
 /* The advice about the voters there will be; NULL when there is none. */
 const char *change_advice(const struct member_plan *p, char *out, size_t n);
+void change_show_advice(struct result *r, const char *advice);
 
 #endif

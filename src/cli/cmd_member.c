@@ -5,9 +5,7 @@
 #include "cli/change.h"
 #include "cli/commands.h"
 
-/* ---- list
- * ------------------------------------------------------------------------------
- */
+/* ---- list ---------------------------------------------------------------- */
 
 static void join(const struct str_list *urls, char *out, size_t n)
 {
@@ -156,9 +154,7 @@ const struct command cmd_member_list = {
     .run = list,
 };
 
-/* ---- plan
- * ------------------------------------------------------------------------------
- */
+/* ---- plan ---------------------------------------------------------------- */
 
 struct plan_args {
     const char *remove, *promote, *replace;
@@ -255,9 +251,9 @@ static enum rc plan(struct cli *c, const void *args, struct err *e)
     result_u64(r, "Needed", "needed", q.needed);
     result_u64(r, "May fail", "tolerates", q.tolerates);
     result_bool(r, "Quorum", "quorum", q.has);
-    result_str(r, "Advice", "advice",
-               h.plan.count > 0 ? change_advice(&h.plan, advice, sizeof advice)
-                                : quorum_trap(q.voters, advice, sizeof advice));
+    change_show_advice(r, h.plan.count > 0
+                              ? change_advice(&h.plan, advice, sizeof advice)
+                              : quorum_trap(q.voters, advice, sizeof advice));
     result_nest(r, "Plan", "plan", change_steps(&h, NULL));
     result_nest(r, "Sizes", "sizes", sizes(q.voters));
     return cli_show(c, r, e);

@@ -64,9 +64,7 @@ static enum rc check_new(const struct membership_look *l, const struct membershi
     return RC_OK;
 }
 
-/* ---- add
- * -------------------------------------------------------------------------------
- */
+/* ---- add ----------------------------------------------------------------- */
 
 static const struct operand add_operands[] = {
     OPERAND("NAME", add_args, name, .required = true,
@@ -134,9 +132,7 @@ const struct command cmd_member_add = {
     .run = add,
 };
 
-/* ---- replace
- * ---------------------------------------------------------------------------
- */
+/* ---- replace ------------------------------------------------------------- */
 
 static const struct operand replace_operands[] = {
     OPERAND("MEMBER", add_args, name, .required = true,
@@ -221,9 +217,7 @@ const struct command cmd_member_replace = {
     .run = replace,
 };
 
-/* ---- grow
- * ------------------------------------------------------------------------------
- */
+/* ---- grow ---------------------------------------------------------------- */
 
 /* clang-format off */
 static const struct opt grow_opts[] = {

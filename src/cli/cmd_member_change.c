@@ -25,9 +25,7 @@ static enum rc carry_out(struct change *h, const struct one_args *a, const char 
     return change_carry_out(h, &job, e);
 }
 
-/* ---- remove
- * ----------------------------------------------------------------------------
- */
+/* ---- remove -------------------------------------------------------------- */
 
 static const struct operand remove_operands[] = {
     MEMBER_OPERAND("its name, or its id as `member list` shows it"),
@@ -65,9 +63,7 @@ const struct command cmd_member_remove = {
     .run = remove_one,
 };
 
-/* ---- promote
- * ---------------------------------------------------------------------------
- */
+/* ---- promote ------------------------------------------------------------- */
 
 static const struct operand promote_operands[] = {
     MEMBER_OPERAND("the learner's name or id"),
@@ -99,9 +95,7 @@ const struct command cmd_member_promote = {
     .run = promote,
 };
 
-/* ---- update
- * ----------------------------------------------------------------------------
- */
+/* ---- update -------------------------------------------------------------- */
 
 static const struct operand update_operands[] = {
     MEMBER_OPERAND("its name or id"),

@@ -4,11 +4,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "util/clock.h"
+#include "util/stop.h"
+
 /* A member that is this many entries behind is not in sync. Few enough to be applied in a
  * moment, and more than a loaded cluster writes between two answers. etcd's own rule for
  * a learner is nine tenths of the leader's index, and holds here too: in a small log a
  * thousand entries are all of it. */
-enum { IN_SYNC_ENTRIES = 1000 };
+enum { IN_SYNC_ENTRIES = 1000, ELECTION_MS = 12000, POLL_MS = 300 };
 
 void membership_look_clear(struct membership_look *l)
 {
@@ -67,9 +70,7 @@ enum rc membership_tabulate(struct membership_look *l, struct err *e)
     return RC_OK;
 }
 
-/* ---- connections
- * -----------------------------------------------------------------------
- */
+/* ---- connections --------------------------------------------------------- */
 
 /* "http://a:2379,http://b:2379" */
 static enum rc append(struct buf *to, const char *endpoint, struct err *e)
@@ -146,9 +147,36 @@ enum rc membership_look_take(const struct care_access *a, struct membership_look
     return rc;
 }
 
-/* ---- finding
- * ---------------------------------------------------------------------------
- */
+/* Those that say how they are would be a quorum, if they took part. */
+static bool electing(const struct membership_look *l)
+{
+    size_t voters = 0, answer = 0;
+
+    for (size_t i = 0; i < l->table.count; i++) {
+        const struct member_seat *s = &l->table.seats[i];
+        const struct care_member *m = care_member_of(&l->view, s->id);
+
+        voters += !s->learner;
+        answer += !s->learner && m != NULL && m->answered;
+    }
+    return quorum_of(voters, answer).has && !member_quorum(&l->table).has;
+}
+
+enum rc membership_look_settled(const struct care_access *a, struct membership_look *out,
+                                struct err *e)
+{
+    uint64_t until = clock_ms() + ELECTION_MS;
+
+    for (;;) {
+        TRY(membership_look_take(a, out, e));
+        if (!electing(out) || clock_ms() >= until || stop_wanted())
+            return RC_OK;
+        membership_look_clear(out);
+        clock_sleep_ms(POLL_MS);
+    }
+}
+
+/* ---- finding ------------------------------------------------------------- */
 
 const struct wire_member *membership_of(const struct membership_look *l, uint64_t id)
 {
@@ -203,9 +231,7 @@ enum rc membership_find(const struct membership_look *l, const char *name_or_id,
     return RC_OK;
 }
 
-/* ---- what etcd wants besides
- * -----------------------------------------------------------
- */
+/* ---- what etcd wants besides --------------------------------------------- */
 
 enum rc membership_may_add(const struct membership_look *l, uint64_t leaving,
                            struct err *e)

@@ -22,6 +22,10 @@ enum rc membership_tabulate(struct membership_look *l, struct err *e);
  * no failure. *out must not move afterwards. */
 enum rc membership_look_take(const struct care_access *a, struct membership_look *out,
                              struct err *e);
+/* The same, and again for some seconds while enough voters answer and too few of them
+ * finish a read: an election is on, most likely. */
+enum rc membership_look_settled(const struct care_access *a, struct membership_look *out,
+                                struct err *e);
 void membership_look_clear(struct membership_look *l);
 
 /* A member by its name or its id in hex. RC_NOTFOUND; RC_USAGE when two have the name. */

@@ -21,9 +21,7 @@ void membership_run_clear(struct membership_run *r)
     snap_saved_clear(&r->saved);
 }
 
-/* ---- looking again
- * ---------------------------------------------------------------------
- */
+/* ---- looking again ------------------------------------------------------- */
 
 /* Where to ask next time: not a member that has left, nor one that does not answer. */
 static enum rc remember(struct membership_run *r, const struct membership_look *l,
@@ -93,7 +91,7 @@ static enum rc look(struct membership_run *r, struct membership_look *l, struct 
 
     a.endpoints = &r->known;
     membership_look_clear(l);
-    TRY(membership_look_take(&a, l, e));
+    TRY(membership_look_settled(&a, l, e));
     return remember(r, l, 0, e);
 }
 
@@ -113,13 +111,20 @@ static enum rc look_again(struct membership_run *r, struct membership_look *l,
     return rc;
 }
 
-/* ---- one change
- * ------------------------------------------------------------------------
- */
+/* ---- one change ---------------------------------------------------------- */
 
 static const struct membership_new *newcomer(const struct membership_run *r)
 {
     return r->added_count < r->fresh_count ? &r->fresh[r->added_count] : NULL;
+}
+
+/* Whom a step of the plan means that names nobody. */
+static const struct membership_new *meant(const struct membership_run *r,
+                                          enum member_step_kind kind)
+{
+    if (kind == MEMBER_ADD_LEARNER || kind == MEMBER_ADD_VOTER)
+        return newcomer(r);
+    return r->added_count > 0 ? &r->fresh[r->added_count - 1] : NULL;
 }
 
 static enum rc call(struct membership_run *r, struct wire_client *c,
@@ -193,9 +198,7 @@ static enum rc change(struct membership_run *r, const struct membership_look *l,
     return rc;
 }
 
-/* ---- steps
- * -----------------------------------------------------------------------------
- */
+/* ---- steps --------------------------------------------------------------- */
 
 static enum rc back_up(struct membership_run *r, const struct membership_look *l,
                        struct err *e)
@@ -300,7 +303,7 @@ static enum rc await(struct membership_run *r, struct membership_look *l, uint64
     }
     str_seconds(wait, sizeof wait, r->wait_ms);
     return err_set(e, RC_NET,
-                   "member %" PRIx64 " did not catch up within %s: %s" HINT
+                   "member %" PRIx64 " was not ready within %s: %s" HINT
                    "start it as shown, with an empty data directory and its peer address "
                    "open to the others; --wait is how long it may take",
                    id, wait, stage);
@@ -331,7 +334,6 @@ static enum rc compare(struct membership_run *r, struct membership_look *l, stru
                    why.why);
 }
 
-/* A member that leads only since the plan was made. */
 static enum rc remove_member(struct membership_run *r, struct membership_look *l,
                              const struct member_step *s, struct err *e)
 {
@@ -365,9 +367,7 @@ static enum rc take(struct membership_run *r, struct membership_look *l,
     return err_set(e, RC_INTERNAL, "no such step");
 }
 
-/* ---- the whole plan
- * --------------------------------------------------------------------
- */
+/* ---- the whole plan ------------------------------------------------------ */
 
 static void note_down(enum rc rc, const struct err *e)
 {
@@ -403,12 +403,12 @@ static enum rc step(struct membership_run *r, struct membership_look *l,
     TRY(look_again(r, l, e));
     TRY(step_down(r, l, &s, e));
     TRY(member_step_judge(&l->table, &s, e));
-    membership_describe(l, &s, newcomer(r), text, sizeof text);
+    membership_describe(l, planned, meant(r, s.kind), text, sizeof text);
     log_info("%s", text);
     note_down(care_journal_step(r->journal, text, &noted, &ignored), &ignored);
     rc = take(r, l, &s, e);
     if (rc != RC_OK)
-        rc = err_wrap(e, "could not %s", text);
+        rc = err_wrap(e, "%s", text);
     note_down(care_journal_step_end(r->journal, noted, rc, rc == RC_OK ? NULL : e->why,
                                     &ignored),
               &ignored);

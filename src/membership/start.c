@@ -31,9 +31,7 @@ static void put(struct flags *f, const char *name, const char *value)
     f->items[f->count++].value = value;
 }
 
-/* ---- addresses
- * -------------------------------------------------------------------------
- */
+/* ---- addresses ----------------------------------------------------------- */
 
 /* "https://[::1]:2380": where the host begins and ends, and the port. */
 struct parts {
@@ -105,9 +103,7 @@ static enum rc client_address(struct flags *f, const char *peer_url, const char 
     return RC_OK;
 }
 
-/* ---- the flags
- * -------------------------------------------------------------------------
- */
+/* ---- the flags ----------------------------------------------------------- */
 
 static enum rc add_pair(struct buf *b, const char *name, const char *url, struct err *e)
 {
@@ -167,9 +163,7 @@ static enum rc collect(const struct membership_look *l, const struct membership_
     return RC_OK;
 }
 
-/* ---- the forms
- * -------------------------------------------------------------------------
- */
+/* ---- the forms ----------------------------------------------------------- */
 
 static enum rc say(struct buf *b, struct err *e, const char *fmt, ...) PRINTF_LIKE(3, 4);
 static enum rc say(struct buf *b, struct err *e, const char *fmt, ...)
@@ -364,9 +358,7 @@ enum rc membership_start_text(const struct membership_look *l,
     return RC_OK;
 }
 
-/* ---- what a person types
- * ---------------------------------------------------------------
- */
+/* ---- what a person types ------------------------------------------------- */
 
 static enum rc parse_pair(const char *pair, char **name, struct str_list *urls,
                           struct err *e)
