@@ -47,8 +47,9 @@ uses.salvage  := defrag datadir $(uses.datadir)
 uses.member   := snapshot $(uses.snapshot)
 uses.care     := member sql $(uses.member)
 uses.membership := care member sql $(uses.member)
+uses.recover  := care datadir machine $(uses.care)
 uses.lab      := member $(uses.member)
-uses.cli      := lab membership salvage care member sql restore defrag datadir $(uses.datadir)
+uses.cli      := lab membership recover salvage care member sql restore defrag datadir $(uses.datadir)
 
 uses.raftstore := grpcd restore machine $(uses.restore)
 
@@ -111,6 +112,7 @@ $(BUILD)/tests/%.o: CPPFLAGS += $(TESTCPP)
 
 # Fixtures that one folder's tests borrow from another's.
 unitlib.boltdb  := $(wildcard tests/forge/*.c)
+unitlib.recover := tests/unit/datadir/den.c
 unitlib.machine := $(addprefix tests/unit/mvcc/,fixture.c reference.c story.c)
 unitlib.salvage := tests/unit/datadir/den.c
 
