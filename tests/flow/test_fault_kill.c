@@ -261,6 +261,64 @@ KILL(a_save_told_to_stop_leaves_nothing_or_all)
     sweep_save(f, &early, "TERM");
 }
 
+/* ---- salvage --------------------------------------------------------------------------
+ */
+
+/* A lost meta page that the digest proves: nothing is missing, and status 0 is the end.
+ */
+static int salvage_once(const char *dir, const struct hit *hit, unsigned nth)
+{
+    struct words w = { 0 };
+    AT_END(proc_end) struct proc p = { 0 };
+
+    SAY(&w, HOLDFAST_BIN, "snapshot", "salvage", path_in(dir, "../damaged.db"), "-o",
+        path_in(dir, "x.db"), "--allow-same-filesystem");
+    run_with(hit->call, "KILL", nth, &w, &p);
+    cr_assert(p.status == 0 || p.status == KILLED, "%s %u: exit %d: %s", hit->call, nth,
+              p.status, p.err);
+    return p.status;
+}
+
+static void sweep_salvage(const char *dir, const struct hit *hit, struct buf want)
+{
+    unsigned nth = hit->from, hits = 0;
+    int status = -1;
+
+    for (; status != 0; nth++) {
+        status = salvage_once(dir, hit, nth);
+        if (status == 0 || dir_listing(dir)[0] != '\0') {
+            cr_assert_str_eq(dir_listing(dir), "x.db", "%s %u", hit->call, nth);
+            cr_assert(golden_same(path_in(dir, "x.db"), want), "%s %u", hit->call, nth);
+            unlink(path_in(dir, "x.db"));
+        }
+        hits += status != 0;
+    }
+    cr_assert_geq(hits, hit->least, "%s: only %u", hit->call, hits);
+}
+
+KILL(a_salvage_killed_anywhere_leaves_nothing_or_all)
+{
+    static const struct hit hits[] = {
+        { "fsync", 1, 2 },  { "linkat", 1, 1 },    { "pwrite64", 1, 1 },
+        { "fchmod", 1, 1 }, { "fallocate", 1, 1 },
+    };
+    const struct hit none = { .call = "" };
+    const char *above = tmpdir_new(), *dir = path_in(above, "out");
+    char out[512];
+
+    snprintf(out, sizeof out, "%s", dir);
+    cr_assert_eq(mkdir(out, 0700), 0);
+    memset(snapshot.p, 0, 4096);
+    golden_write(path_in(above, "damaged.db"), snapshot.p, snapshot.n);
+    cr_assert_eq(salvage_once(out, &none, 0), 0);
+
+    AT_END(buf_clear) struct buf want = golden_file(path_in(out, "x.db"));
+
+    unlink(path_in(out, "x.db"));
+    for (size_t i = 0; i < sizeof hits / sizeof hits[0]; i++)
+        sweep_salvage(out, &hits[i], want);
+}
+
 /* Within two seconds, be it that nothing arrives or that it must not arrive faster. */
 static void stop_slow(int signal, const char *name, const char *rate)
 {
