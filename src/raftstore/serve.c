@@ -320,6 +320,18 @@ static enum rc page_version(struct grpcd_answer *answer, const char *query, void
     return buf_add(&answer->body, text, strlen(text), e);
 }
 
+/* The others know where clients find us. A real etcd listens for them only then. */
+static bool is_published(struct node *n)
+{
+    size_t count;
+    const struct mvcc_member *all = machine_members(n->fsm.machine, &count);
+
+    for (size_t i = 0; i < count; i++)
+        if (all[i].id == n->me.member)
+            return all[i].client_urls.count > 0;
+    return false;
+}
+
 static enum rc page_health(struct grpcd_answer *answer, const char *query, void *arg,
                            struct err *e)
 {
@@ -332,6 +344,8 @@ static enum rc page_health(struct grpcd_answer *answer, const char *query, void 
         text = "{\"health\":\"false\",\"reason\":\"RAFT NO LEADER\"}";
     else if (machine_alarms(n->fsm.machine, &alarm, 1) > 0)
         text = "{\"health\":\"false\",\"reason\":\"ALARM\"}";
+    else if (!is_published(n))
+        text = "{\"health\":\"false\",\"reason\":\"NOT PUBLISHED\"}";
     if (strstr(text, "false") != NULL)
         answer->status = 503;
     return buf_add(&answer->body, text, strlen(text), e);
