@@ -30,7 +30,7 @@ static void state_is(const struct json *list, const char *name, const char *stat
 }
 
 /* One endpoint is enough to find all, and the figures are those that etcdctl prints. */
-EACH_ETCD(care, status_finds_every_member)
+EACH_BACKEND(care, status_finds_every_member)
 {
     CLUSTER c = { 0 };
     OWNED(json) list = NULL;
@@ -62,7 +62,7 @@ EACH_ETCD(care, status_finds_every_member)
 
 /* Killed, stopped, and all of them: each has its word, its sentence and its exit status.
  */
-EACH_ETCD(care, status_tells_down_from_silent)
+EACH_BACKEND(care, status_tells_down_from_silent)
 {
     CLUSTER c = { 0 };
     OWNED(json) list = NULL;
@@ -159,7 +159,7 @@ static enum rc stir_on(void *arg, struct err *e)
     return RC_OK;
 }
 
-EACH_ETCD(care, hash_is_never_a_false_alarm)
+EACH_BACKEND(care, hash_is_never_a_false_alarm)
 {
     CLUSTER c = { 0 };
     OWNED(wire_client) w = NULL;
@@ -260,7 +260,7 @@ EACH_ETCD(care, hash_names_the_odd_one)
 /* ---- alarm --------------------------------------------------------------------------
  */
 
-EACH_ETCD(care, alarms_are_listed_and_disarmed_when_their_reason_is_gone)
+EACH_BACKEND(care, alarms_are_listed_and_disarmed_when_their_reason_is_gone)
 {
     CLUSTER c = { 0 };
     OWNED(wire_client) w = NULL;
@@ -316,7 +316,7 @@ static void quorum_is(const struct json *o, int64_t up, int64_t tolerates)
 }
 
 /* One after the other: all well, one stopped, one of them killed too, all gone. */
-EACH_ETCD(care, doctor_follows_a_cluster_to_its_end)
+EACH_BACKEND(care, doctor_follows_a_cluster_to_its_end)
 {
     CLUSTER c = { 0 };
     OWNED(json) well = NULL;
@@ -413,7 +413,7 @@ EACH_ETCD(care, doctor_reads_certificates)
 }
 
 /* A user without the root role learns what it may, and is told what it may not. */
-EACH_ETCD(care, permissions_that_are_missing_are_named)
+EACH_BACKEND(care, permissions_that_are_missing_are_named)
 {
     CLUSTER c = { 0 };
     const char *at;

@@ -296,7 +296,7 @@ static void restore_by_peer(const struct cluster *c, const char *file, const cha
 
 /* A snapshot that is compacted offline and then restored is what the server makes of the
  * restored whole one. */
-EACH_ETCD(compact, of_a_golden_snapshot_is_what_the_server_does)
+EACH_BACKEND(compact, of_a_golden_snapshot_is_what_the_server_does)
 {
     enum { AT = 40 };
     AT_END(buf_clear) struct buf image = golden_snapshot(b->version);

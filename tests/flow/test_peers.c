@@ -85,7 +85,7 @@ static void same_status(const struct cluster_backend *b, const char *file)
         cr_assert_str_eq(flow_text(ours, "version"), flow_text(theirs, "version"));
 }
 
-EACH_ETCD(peers, status_and_verify_agree_on_both_tools_files)
+EACH_BACKEND(peers, status_and_verify_agree_on_both_tools_files)
 {
     CLUSTER c = { 0 };
     OWNED(wire_client) w = NULL;
@@ -129,7 +129,7 @@ static void restore_theirs(const struct cluster *to, const char *file)
 
 /* The promise: without us, age and zstd give a file that etcd's own restore takes; and
  * both restores make the same cluster. */
-EACH_ETCD(peers, age_and_zstd_give_a_file_that_their_restore_takes)
+EACH_BACKEND(peers, age_and_zstd_give_a_file_that_their_restore_takes)
 {
     CLUSTER from = { 0 }, theirs = { 0 }, ours = { 0 };
     OWNED(wire_client) w = NULL;
@@ -156,7 +156,7 @@ EACH_ETCD(peers, age_and_zstd_give_a_file_that_their_restore_takes)
     serves(&ours, &old, hash, "our restore");
 }
 
-EACH_ETCD(peers, we_open_what_age_and_zstd_wrap)
+EACH_BACKEND(peers, we_open_what_age_and_zstd_wrap)
 {
     CLUSTER c = { 0 };
     const char *plain, *recipient, *key;
