@@ -41,7 +41,8 @@ enum rc care_space_roomy(const struct care_view *v, struct err *e);
 bool care_space_would_be_roomy(const struct care_view *v);
 
 /* How many revisions to keep in the next compaction, when keeping `kept` was not enough:
- * 1000, 100, 10, 0; -1 when there is nothing left to try. 0 keeps what is live. */
+ * 1000, 100, 10, 0; -1 when there is nothing left to try. 0 keeps what is live: somebody
+ * may have deleted a lot in the newest revision, to get out. */
 int64_t care_space_keep_less(int64_t kept);
 
 /* The revision to compact at, to keep so many: 0 when there is nothing to compact. */

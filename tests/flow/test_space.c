@@ -20,10 +20,11 @@ static enum rc put(struct wire_client *w, const char *key, struct err *e)
     return wire_put(w, bytes_str(key), (struct bytes){ value, sizeof value }, 0, NULL, e);
 }
 
-/* Until the alarm: one key again and again, or ever new ones. */
-static void fill(struct wire_client *w, bool rewrite)
+/* Until the alarm: three keys again and again, or ever new ones from key-`from` on. The
+ * number of the next. */
+static int fill(struct wire_client *w, bool rewrite, int from)
 {
-    for (int i = 0; i < PUTS_MAX; i++) {
+    for (int i = from; i < from + PUTS_MAX; i++) {
         struct err e = { 0 };
         char key[24];
 
@@ -31,9 +32,10 @@ static void fill(struct wire_client *w, bool rewrite)
         if (put(w, key, &e) == RC_OK)
             continue;
         cr_assert_eq(wire_last(w)->detail, WIRE_NO_SPACE, "%s", e.why);
-        return;
+        return i;
     }
     cr_assert(false, "there is still space");
+    return 0;
 }
 
 static bool is_alarmed(const struct cluster *c)
@@ -63,7 +65,7 @@ EACH_ETCD(space, one_command_brings_writes_back)
     flow_connect(&c, &w);
     TOOL(calm, 0, "space", "--state-dir", state, "--endpoints", cluster_endpoint(&c, 0));
     cr_assert(strstr(calm.out, "there is room") != NULL, "%s", calm.out);
-    fill(w, true);
+    fill(w, true, 0);
     await_alarm(&c);
     TOOL(full, 8, "space", "-w", "json", "--state-dir", state, "--endpoints",
          cluster_endpoint(&c, 0));
@@ -86,23 +88,28 @@ EACH_ETCD(space, one_command_brings_writes_back)
     TOOL(fine, 0, "doctor", "--state-dir", state, "--endpoints", cluster_endpoint(&c, 0));
 }
 
-/* What fills it is wanted: then the alarm stays, and that is said. Nobody who is ill is
- * helped by it either. */
+/* What fills it is wanted: then the alarm stays, and that is said. */
 EACH_ETCD(space, keys_that_live_are_not_dropped)
 {
     CLUSTER c = { 0 };
     OWNED(wire_client) w = NULL;
     const char *state;
+    bool stays = false;
 
     cluster_start(&c, b, &(struct cluster_options){ .flags = small });
     state = path_in(c.dir, "state");
     flow_connect(&c, &w);
-    fill(w, false);
-    await_alarm(&c);
-    TOOL(fix, 8, "space", "fix", "--yes", "--state-dir", state, "--endpoints",
-         cluster_endpoint(&c, 0));
-    cr_assert(strstr(fix.err, "m0 still fills") != NULL, "%s", fix.err);
-    cr_assert(is_alarmed(&c));
+    for (int round = 0, next = 0; round < 8 && !stays; round++) {
+        next = fill(w, false, next);
+        await_alarm(&c);
+        HOLDFAST(fix, "space", "fix", "--yes", "--state-dir", state, "--endpoints",
+                 cluster_endpoint(&c, 0));
+        stays = fix.status == 8;
+        cr_assert(stays || fix.status == 0, "%s", fix.err);
+        cr_assert(!stays || strstr(fix.err, "m0 still fills") != NULL, "%s", fix.err);
+        cr_assert_eq(is_alarmed(&c), stays);
+    }
+    cr_assert(stays, "there is always a little to gain, but not for ever");
     cr_assert(strstr(CTL(&c, 0, "get", "key-0", "--keys-only"), "key-0") != NULL);
     TOOL(kept, 8, "space", "fix", "--yes", "--keep-revisions", "20", "--state-dir", state,
          "--endpoints", cluster_endpoint(&c, 0));
