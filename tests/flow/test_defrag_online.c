@@ -179,7 +179,8 @@ EACH_ETCD(defrag_online, writes_go_on)
             atomic_load(&l.longest_gap), atomic_load(&l.failed));
     cr_assert(atomic_load(&l.count[DURING]) > 10);
     cr_assert_lt(atomic_load(&l.longest_gap), 5000);
-    cr_assert_leq(atomic_load(&l.failed), CLIENTS, "at the change of leaders");
+    cr_assert_lt(atomic_load(&l.failed) * 10, atomic_load(&l.count[DURING]),
+                 "a few at the change of leaders");
     TOOL(same, 0, "hash", "--endpoints", cluster_endpoint(&c, 0));
 }
 
@@ -252,7 +253,8 @@ static void await(const char *log, const char *words)
     cr_assert(false, "no '%s' in: %s", words, text);
 }
 
-/* A stream that nobody reads holds up the defragmentation of its member, so that the
+/* A stream that is known keeps a defragmentation away. One of
+ * somebody else that nobody reads holds up the defragmentation of its member, so that the
  * signal arrives in the middle of it. It is done, and nothing after it. */
 EACH_ETCD(defrag_online, a_signal_waits_for_the_end_of_a_turn)
 {
@@ -264,16 +266,21 @@ EACH_ETCD(defrag_online, a_signal_waits_for_the_end_of_a_turn)
 
     cluster_start(&c, b, &(struct cluster_options){ .members = 1 });
     flow_connect(&c, &w);
-    fragment(w, 100);
+    fragment(w, 200); /* more than lies in buffers on the way */
     log = path_in(c.dir, "defrag.log");
     state = path_in(c.dir, "state");
     snprintf(script, sizeof script,
-             "'%s' snapshot save - --endpoints %s | (head -c 1000; sleep 100)",
-             HOLDFAST_BIN, cluster_endpoint(&c, 0));
+             "'%s' snapshot save - --state-dir '%s' --endpoints %s | "
+             "(head -c 1000; sleep 100)",
+             HOLDFAST_BIN, path_in(c.dir, "other"), cluster_endpoint(&c, 0));
     stream = proc_start(path_in(c.dir, "stream.log"),
                         (const char *const[]){ "sh", "-c", script, NULL });
     await(path_in(c.dir, "stream.log"), "taking the snapshot");
     usleep(500000);
+    TOOL(locked, 11, "defrag", "--yes", "--state-dir", path_in(c.dir, "other"),
+         "--endpoints", cluster_endpoint(&c, 0));
+    cr_assert(strstr(locked.err, "a snapshot of this cluster is being taken") != NULL,
+              "%s", locked.err);
     defrag = proc_start(log, (const char *const[]){ HOLDFAST_BIN, "defrag", "--yes",
                                                     "--state-dir", state, "--endpoints",
                                                     cluster_endpoint(&c, 0), NULL });
