@@ -206,16 +206,17 @@ static enum rc run_it(struct change *h, const struct change_job *job,
     struct snap_save_options backup = { .rate_auto = true };
     struct care_journal journal = { 0 };
     const void *pair[] = { h, job };
+    enum rc rc;
 
     cli_state_try(h->cli, &store);
     if (job->with != NULL && job->with->backup != NULL) {
         TRY(cli_recipients(&job->with->seal, &recipients, e));
         backup.file = job->with->backup;
         backup.recipients = recipients;
-        run->backup = &backup;
     }
     TRY(care_journal_begin(&journal, store, h->look.view.cluster_id, job->kind, job->what,
                            e));
+    run->backup = &backup; /* used only by a plan with that step */
     run->access = &h->k.access;
     run->journal = &journal;
     run->fresh = job->fresh;
@@ -226,7 +227,11 @@ static enum rc run_it(struct change *h, const struct change_job *job,
         run->announce = announce;
         run->arg = pair;
     }
-    return membership_run(run, &h->look, &h->plan, e);
+    rc = membership_run(run, &h->look, &h->plan, e);
+    run->backup = NULL; /* what it borrowed ends here */
+    run->journal = NULL;
+    run->arg = NULL;
+    return rc;
 }
 
 enum rc change_carry_out(struct change *h, const struct change_job *job, struct err *e)

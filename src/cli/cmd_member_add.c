@@ -207,8 +207,8 @@ const struct command cmd_member_replace = {
         "that was removed stays removed. Exit status 8: done, but the voters were not "
         "found equal.",
     .examples = "# m2's disk is gone, 10.0.0.4 takes its place\n"
-                "holdfast member replace m2 --with m3=https://10.0.0.4:2380 "
-                "--backup before.db.zst\n",
+                "holdfast member replace m2 --with m3=https://10.0.0.4:2380 \\\n"
+                "    --backup before.db.zst\n",
     .operands = replace_operands,
     .opts = replace_opts,
     .uses =

@@ -447,8 +447,9 @@ static void after_failure(struct membership_run *r, struct membership_look *l,
     if (e->code == RC_INTERRUPTED)
         err_hint(e,
                  "the learner %" PRIx64 " is still there: `holdfast member remove "
-                 "%" PRIx64 "` takes it out, and the same command again goes on",
-                 r->added, r->added);
+                 "%" PRIx64 "` takes it out; once it runs, `holdfast member promote "
+                 "%" PRIx64 "` makes it a voter",
+                 r->added, r->added, r->added);
     else
         undo(r, l, e);
 }

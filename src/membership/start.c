@@ -125,7 +125,7 @@ static enum rc add_pairs(struct buf *b, const char *name, const struct str_list 
 enum rc membership_initial(const struct membership_look *l,
                            const struct membership_new *who, char **out, struct err *e)
 {
-    AT_END(buf_clear) struct buf b = { .cap_max = VALUE_MAX * 16 };
+    AT_END(buf_clear) struct buf b = { .cap_max = (size_t)VALUE_MAX * 16 };
 
     for (size_t i = 0; i < l->list.count; i++) {
         const struct wire_member *m = &l->list.items[i];
