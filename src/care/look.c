@@ -72,6 +72,12 @@ static void ask_metrics(struct wire_client *c, struct care_member *m)
     m->metrics_known = true;
 }
 
+/* Waits for a leader, knows none, or has just lost one. */
+static bool without_quorum(enum wire_detail d)
+{
+    return d == WIRE_TIMEOUT || d == WIRE_NO_LEADER || d == WIRE_UNAVAILABLE;
+}
+
 /* A refusal for want of permission comes after the quorum has been asked: the read path
  * works. A learner does not serve such reads. */
 static void ask_read(struct wire_client *c, struct care_member *m)
@@ -88,7 +94,7 @@ static void ask_read(struct wire_client *c, struct care_member *m)
     m->read_ms = clock_ms() - begun;
     if (m->read == RC_AUTH && wire_last(c)->detail == WIRE_PERMISSION)
         m->read = RC_OK;
-    if (m->read != RC_OK && wire_last(c)->detail == WIRE_TIMEOUT) {
+    if (m->read != RC_OK && without_quorum(wire_last(c)->detail)) {
         m->state = CARE_FROZEN;
         m->failure = e;
     }

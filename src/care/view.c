@@ -132,10 +132,45 @@ static void excuse_the_frozen(struct care_view *v)
             v->items[i].state = CARE_UP;
 }
 
+/* How many voters say that `leader` leads in `term`, against all. */
+static struct quorum following(const struct care_view *v, uint64_t leader, uint64_t term)
+{
+    size_t voters = 0, follow = 0;
+
+    for (size_t i = 0; i < v->count; i++) {
+        const struct care_member *m = &v->items[i];
+
+        voters += care_is_voter(m);
+        follow += care_is_voter(m) && m->answered && m->status.leader == leader &&
+                  m->status.raft_term == term;
+    }
+    return quorum_of(voters, follow);
+}
+
+/* Who is named in the newest term in which anybody is. A newer term without a leader is
+ * an election, unless most voters have not heard of it: then it is that of a member that
+ * is cut off and calls elections for itself. */
+static uint64_t who_leads(const struct care_view *v)
+{
+    uint64_t leader = 0, term = 0, newest = 0;
+
+    for (size_t i = 0; i < v->count; i++) {
+        const struct wire_status *s = &v->items[i].status;
+
+        if (!v->items[i].answered)
+            continue;
+        if (s->raft_term > newest)
+            newest = s->raft_term;
+        if (s->leader != 0 && s->raft_term >= term) {
+            term = s->raft_term;
+            leader = s->leader;
+        }
+    }
+    return term == newest || following(v, leader, term).has ? leader : 0;
+}
+
 void care_view_derive(struct care_view *v)
 {
-    uint64_t term = 0;
-
     for (size_t i = 0; i < v->count; i++) {
         struct care_member *m = &v->items[i];
         const struct wire_status *s = &m->status;
@@ -146,13 +181,10 @@ void care_view_derive(struct care_view *v)
             v->revision = s->header.revision;
         if (s->raft_index > v->index)
             v->index = s->raft_index;
-        if (s->raft_term > term || (s->raft_term == term && v->leader == 0)) {
-            term = s->raft_term;
-            v->leader = s->leader;
-        }
         take_alarms(v, m);
         take_quota(m);
     }
+    v->leader = who_leads(v);
     excuse_the_frozen(v);
 }
 

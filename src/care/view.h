@@ -55,7 +55,7 @@ struct care_view {
     uint64_t cluster_id; /* 0: nobody answered */
     struct care_member *items;
     size_t count;
-    uint64_t leader;         /* as the members with the newest term say; 0: none */
+    uint64_t leader;         /* in the newest term that most know of; 0: none */
     int64_t revision;        /* the newest anybody has */
     uint64_t index;          /* the newest committed anybody knows of */
     unsigned foreign_alarms; /* of members that are gone from the list */

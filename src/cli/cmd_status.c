@@ -40,7 +40,7 @@ static enum rc look(struct cli *c, struct cli_cluster *k, struct care_store *sto
     AT_END(care_view_clear) struct care_view v = { 0 };
     enum rc rc;
 
-    TRY(care_look(&k->access, CARE_ASK_METRICS, &v, e));
+    TRY(care_look(&k->access, CARE_ASK_METRICS | CARE_ASK_READ, &v, e));
     k->cluster_id = v.cluster_id;
     cli_state_sample(store, &v);
     TRY(show(c, &v, e));
@@ -110,8 +110,8 @@ const struct command cmd_status = {
     .description =
         "Asks all members at once: those behind --endpoints, and the others at the "
         "addresses they advertise. A member that does not answer is a row too: 'down' "
-        "refuses connections, 'silent' takes them and does not answer, 'barred' keeps "
-        "us out.\n\n"
+        "refuses connections, 'silent' takes them and does not answer, 'frozen' says how "
+        "it is and finishes no linearizable read, 'barred' keeps us out.\n\n"
         "LAG is how many log entries the member has yet to apply. FREE is the share of "
         "the file that a defragmentation would give back. The quota comes from the "
         "member (3.6 and later) or from its /metrics.\n\n"

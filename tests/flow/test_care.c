@@ -340,6 +340,9 @@ EACH_BACKEND(care, doctor_follows_a_cluster_to_its_end)
     flow_json(&q, &edge);
     quorum_is(edge, 2, 0);
     cr_assert(has_finding(edge, "quorum-edge") && has_finding(edge, "member-down"));
+    cr_assert(strstr(q.out, " is silent: it takes connections and answers nothing") !=
+                  NULL,
+              "%s", q.out);
     cluster_kill(&c, (leader + 2) % 3, SIGKILL);
     TOOL(r, 8, "doctor", "-w", "json", "--command-timeout", "1500ms", "--endpoints", at);
     kill(c.members[(leader + 1) % 3].pid, SIGCONT);

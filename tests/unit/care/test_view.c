@@ -86,6 +86,19 @@ CASE(care_view, the_newest_term_names_the_leader)
     cr_assert_eq(v.leader, 0, "an election is on");
 }
 
+CASE(care_view, a_member_that_is_cut_off_does_not_hide_the_leader)
+{
+    VIEW v = sample_view(3);
+
+    v.items[2].status.raft_term = 40;
+    v.items[2].status.leader = 0;
+    care_view_derive(&v);
+    cr_assert_eq(v.leader, 1);
+    sample_fail(&v, 1, CARE_DOWN, "connection refused");
+    care_view_derive(&v);
+    cr_assert_eq(v.leader, 0, "one follower is no majority");
+}
+
 CASE(care_view, alarms_belong_to_their_member)
 {
     struct err e = { 0 };
