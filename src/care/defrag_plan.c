@@ -283,6 +283,7 @@ static enum rc hand_on(const struct care_view *v, const struct care_defrag *d,
                        struct care_defrag_step *out, struct err *e)
 {
     out->kind = CARE_DEFRAG_MOVE;
+    out->estimate_ms = 0; /* an election that is arranged */
     out->to = care_defrag_heir(v, d);
     if (out->to == 0)
         return err_set(e, RC_REFUSED,
