@@ -13,6 +13,11 @@ enum call_what {
     CALL_IN_SYNC = 6,    /* 8 learner -> nothing when it may be promoted */
 };
 
-enum call_status { CALL_DONE = 0, CALL_ELSEWHERE = 1, CALL_NO = 2 };
+enum call_status {
+    CALL_DONE = 0,
+    CALL_ELSEWHERE = 1,
+    CALL_NO = 2,
+    CALL_GONE = 3, /* the caller is no member any more */
+};
 
 #endif

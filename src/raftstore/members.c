@@ -8,9 +8,10 @@
 #include "raftstore/node_priv.h"
 
 #include "codec/message.h"
+#include "raftstore/calls.h"
 #include "util/log.h"
 
-enum { IN_SYNC_PERCENT = 90, HEARD_MS = 2000 };
+enum { IN_SYNC_PERCENT = 90, HEARD_MS = 2000, FAREWELL_MS = 300 };
 
 bool members_in_sync(struct node *n, uint64_t id)
 {
@@ -59,17 +60,60 @@ static bool adjust(struct node *n, const struct mvcc_member *m)
     return n->changing;
 }
 
+/* A member that lives is given time to hear of its end: once it is out of raft's
+ * configuration nothing is sent to it any more. */
+static bool may_go(struct node *n, uint64_t id)
+{
+    const struct disk_heard *h = disk_heard(&n->disk, id);
+    uint64_t now = uv_now(&n->loop);
+
+    if (n->leaving != id) {
+        n->leaving = id;
+        n->leaving_since = now;
+    }
+    return id == n->me.member || h == NULL || now - h->at_ms >= HEARD_MS ||
+           now - n->leaving_since >= FAREWELL_MS;
+}
+
 static bool drop_one(struct node *n)
 {
     const struct raft_configuration *c = &n->raft.configuration;
 
-    for (unsigned i = 0; i < c->n; i++)
-        if (machine_removed(n->fsm.machine, c->servers[i].id) && c->n > 1) {
-            n->changing =
-                raft_remove(&n->raft, &n->change, c->servers[i].id, on_changed) == 0;
-            return true;
-        }
+    for (unsigned i = 0; i < c->n; i++) {
+        uint64_t id = c->servers[i].id;
+
+        if (!machine_removed(n->fsm.machine, id) || c->n == 1)
+            continue;
+        if (may_go(n, id))
+            n->changing = raft_remove(&n->raft, &n->change, id, on_changed) == 0;
+        return true;
+    }
     return false;
+}
+
+static void on_asked(void *arg, int status, struct bytes body)
+{
+    (void)body;
+    if (status == CALL_GONE)
+        node_gone(arg);
+}
+
+/* One that was removed while it was away may wait for a leader for ever: raft tells it
+ * nothing. So it asks, and the others say so, in their hello or their answer. */
+static void ask_around(struct node *n)
+{
+    uint64_t now = uv_now(&n->loop);
+    size_t count;
+    const struct mvcc_member *all = machine_members(n->fsm.machine, &count);
+
+    if (node_leader(n) != 0 || now - n->leader_since < 2 * n->o.election_ms ||
+        now - n->asked_at < 2 * n->o.election_ms)
+        return;
+    n->asked_at = now;
+    for (size_t i = 0; i < count; i++)
+        if (all[i].id != n->me.member)
+            peer_call(n->peers, all[i].id, CALL_MEMBERS, (struct bytes){ 0 },
+                      (unsigned)n->o.election_ms, on_asked, n);
 }
 
 static void on_forced(void *arg, int code, const char *message, struct machine_outcome *o)
@@ -114,6 +158,7 @@ void members_tick(struct node *n)
 
     n->change.data = n;
     n->based = n->based || n->disk.stored;
+    ask_around(n);
     if (!node_is_leader(n) || n->changing || n->stopping)
         return;
     if (n->forcing) {

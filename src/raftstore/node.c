@@ -117,13 +117,16 @@ void node_stop(struct node *n, const struct err *end)
         on_server_closed(n);
 }
 
+void node_gone(struct node *n)
+{
+    if (n->broken.code == RC_OK)
+        (void)!err_set(&n->broken, RC_REFUSED,
+                       "the member has been permanently removed from the cluster");
+}
+
 static void we_are_removed(void *arg)
 {
-    struct err e;
-
-    (void)!err_set(&e, RC_REFUSED,
-                   "the member has been permanently removed from the cluster");
-    node_stop(arg, &e);
+    node_gone(arg);
 }
 
 static void on_signal(uv_signal_t *handle, int number)
@@ -299,15 +302,13 @@ static void on_tick(uv_timer_t *timer)
 {
     struct node *n = timer->data;
 
+    if (machine_removed(n->fsm.machine, n->me.member))
+        node_gone(n);
     if (n->broken.code == RC_OK && raft_state(&n->raft) == RAFT_UNAVAILABLE)
         (void)!err_set(&n->broken, RC_STORAGE, "raft cannot go on: %s",
                        raft_errmsg(&n->raft));
     if (n->broken.code != RC_OK) {
         node_stop(n, &n->broken);
-        return;
-    }
-    if (machine_removed(n->fsm.machine, n->me.member)) {
-        we_are_removed(n);
         return;
     }
     note_leader(n);

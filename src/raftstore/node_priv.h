@@ -50,6 +50,8 @@ struct node {
     uint64_t published_at, version_at;  /* loop time of the last attempt */
     bool changing;                      /* a raft configuration change runs */
     struct raft_change change;
+    uint64_t leaving, leaving_since; /* a removed member that is still in raft's; ms */
+    uint64_t asked_at;               /* the others, for want of a leader */
     bool forcing;       /* --force-new-cluster: the others are still to be removed */
     uint64_t allocated; /* bytes of the database, before it is defragmented */
     bool snapshot_soon; /* libraft was told so */
@@ -66,6 +68,8 @@ uint64_t node_term(const struct node *n);
 uint64_t node_patience_ms(const struct node *n);
 const struct mvcc_member *node_member(const struct node *n, uint64_t id);
 bool node_is_learner(const struct node *n);
+/* This member was removed: it ends at the next tick. */
+void node_gone(struct node *n);
 /* Ends node_run soon, with this failure; `end` RC_OK: because we were asked to. */
 void node_stop(struct node *n, const struct err *end);
 

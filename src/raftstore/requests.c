@@ -60,7 +60,9 @@ void requests_take(void *arg, uint64_t from, uint8_t what, struct bytes body,
     struct node *n = arg;
     bool known = from != 0; /* a stranger may only ask who is there */
 
-    if (what == CALL_MEMBERS)
+    if (known && machine_removed(n->fsm.machine, from))
+        peer_answer(r, CALL_GONE, (struct bytes){ 0 });
+    else if (what == CALL_MEMBERS)
         give_members(n, r);
     else if (known && what == CALL_PROPOSE)
         propose_for(n, body, r);
