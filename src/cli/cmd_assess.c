@@ -31,7 +31,7 @@ static const struct operand assess_operands[] = {
 
 static const struct opt assess_opts[] = {
     OPT(LIST, "backup", assess_args, backups, .letter = 'b', .arg = "FILE",
-        .help = "a stored snapshot to compare with; may be repeated"),
+        .help = "a stored snapshot to compare with"),
     OPT(STR, "export", assess_args, export, .arg = "FILE", .rival = "backup",
         .help = "only write what is known of the directories on this host into FILE, to "
                 "be given to assess elsewhere"),

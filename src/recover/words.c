@@ -263,11 +263,23 @@ static void why_this_one(const struct recover_verdict *v, char *out, size_t n)
                  what, c->index, term, revision, than);
 }
 
+/* "m1 and m2 would have to come back", or some of them. */
+static void who_must_return(const struct recover_verdict *v, char *out, size_t n)
+{
+    size_t have = v->now.up + v->startable, gone = v->now.voters - have;
+    size_t more = v->now.needed > have ? v->now.needed - have : 1;
+    char list[LIST_SIZE];
+
+    names(v, GONE, list);
+    if (more >= gone)
+        snprintf(out, n, "%s would have to come back", list);
+    else
+        snprintf(out, n, "%zu of %s would have to come back", more, list);
+}
+
 static enum rc why_lost(struct recover_verdict *v, struct err *e)
 {
-    size_t have = v->now.up + v->startable;
-    size_t more = v->now.needed > have ? v->now.needed - have : 1;
-    char gone[LIST_SIZE], choice[1200];
+    char gone[LIST_SIZE + 60], choice[1200];
 
     if (v->best != NULL)
         why_this_one(v, choice, sizeof choice);
@@ -277,12 +289,12 @@ static enum rc why_lost(struct recover_verdict *v, struct err *e)
                  "be taken out of it, with a list of what is missing");
     else
         snprintf(choice, sizeof choice, "and there is no copy to build a new one on");
-    return str_format(&v->why, e,
-                      "quorum is lost: of %zu voters %zu %s needed, and %zu run or could "
-                      "be started: %zu of %s would have to come back; %s",
-                      v->now.voters, v->now.needed, v->now.needed == 1 ? "is" : "are",
-                      have, more, names(v, GONE, gone)[0] == '\0' ? "the others" : gone,
-                      choice);
+    who_must_return(v, gone, sizeof gone);
+    return str_format(
+        &v->why, e,
+        "quorum is lost: %zu of %zu voters must run, and %zu do or could be "
+        "started; %s; %s",
+        v->now.needed, v->now.voters, v->now.up + v->startable, gone, choice);
 }
 
 static enum rc why(const struct recover_scene *s, struct recover_verdict *v,
@@ -397,9 +409,8 @@ static enum rc note_on_copy(struct recover_verdict *v, const struct recover_rank
         return say(v, e, "%s is damaged: %s", what, worst_of(r->copy));
     case RECOVER_TWIN:
         return say(v, e,
-                   "%s is an older copy of a member of which a newer one was given: "
-                   "never start etcd on it, the member would have forgotten what it "
-                   "promised",
+                   "%s is a second copy, and no newer one, of a member: never start etcd "
+                   "on it, the member may have promised more since",
                    what);
     case RECOVER_REMOVED:
         return say(v, e,
