@@ -221,6 +221,7 @@ lint: $(GEN:=.h)                  ## layers, format, lone headers, banned calls,
 	@for h in $(HDRS:src/%=%); do echo "#include \"$$h\"" | \
 	  $(CC) $(CPPFLAGS) -std=gnu2x -fsyntax-only -xc - || exit 1; done
 	@scripts/check-source
+	@scripts/check-commands
 	@printf '%s\n' $(wildcard src/*.c src/*/*.c) | xargs -P2 -n6 sh -c 'clang-tidy --quiet \
 	  "$$@" -- $(CPPFLAGS) -std=gnu2x 2>/dev/null' tidy
 	@echo "lint: clean"

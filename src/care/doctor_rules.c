@@ -49,8 +49,8 @@ static void judge_numbers(struct chart *c, const struct quorum *q)
     if (!q->has)
         chart_add(c, CARE_CRITICAL, "quorum-lost", NULL,
                   "quorum is lost: %zu of %zu voters work and %zu are needed; nothing is "
-                  "written until %zu more of %s work again. Whoever is gone for good: "
-                  "'holdfast recover'",
+                  "written until %zu more of %s work again. When they are gone for good, "
+                  "'holdfast assess' says what to go on from",
                   q->up, q->voters, q->needed, q->needed - q->up, names);
     else if (q->tolerates == 0 && q->tolerance > 0)
         chart_add(c, CARE_WARN, "quorum-edge", NULL,

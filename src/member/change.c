@@ -66,7 +66,7 @@ static enum rc need_quorum(struct quorum q, struct err *e)
     return err_set(e, RC_REFUSED,
                    "quorum is lost: %zu of %zu voters take part, a change needs %zu" HINT
                    "start the members that are stopped; when they cannot come back, "
-                   "`holdfast assess` and `holdfast recover` lead on",
+                   "`holdfast assess` says what to go on from",
                    q.up, q.voters, q.needed);
 }
 

@@ -169,7 +169,7 @@ CASE(member_change, replaces_without_losing_quorum)
         { "LVvv", 3, RC_REFUSED, "quorum is lost: 2 of 4" },
         { "LVVvv", 4, RC_OK, "backup remove add-learner await promote compare" },
         { "LVVvv", 2, RC_OK, "backup add-learner await promote remove compare" },
-        { "Lv", 2, RC_REFUSED, "holdfast recover" },
+        { "Lv", 2, RC_REFUSED, "holdfast assess" },
         { "LVu", 3, RC_OK, "backup remove add-learner await promote compare" },
         { "LVV", 7, RC_NOTFOUND, "no member 7" },
     };
