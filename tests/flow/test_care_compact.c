@@ -39,7 +39,7 @@ static const char *number(int64_t n)
     return to;
 }
 
-EACH_BACKEND(care_compact, goes_as_far_as_it_said)
+EACH_ETCD(care_compact, goes_as_far_as_it_said)
 {
     CLUSTER c = { 0 };
     OWNED(wire_client) w = NULL;
