@@ -162,7 +162,8 @@ static enum rc space(struct cli *c, const void *args, struct err *e)
 }
 
 const struct command cmd_space = {
-    .name = "space",
+    .name = "space show",
+    .alias = "space",
     .summary = "where the bytes are, and what would free them",
     .description =
         "Of each member: the size of its file, what of it is in use, and the free pages "
@@ -173,7 +174,7 @@ const struct command cmd_space = {
         "With --snapshot also the ten prefixes with the most bytes, live and superseded; "
         "`holdfast snapshot ls --du` shows them all. Exit status 8 when the alarm "
         "NOSPACE "
-        "is raised.",
+        "is raised; `holdfast space fix` is the way out.",
     .examples = "holdfast space --endpoints 10.0.0.1:2379\n"
                 "# and which resource it is\n"
                 "holdfast space --snapshot etcd.db --endpoints 10.0.0.1:2379\n",
