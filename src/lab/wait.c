@@ -1,5 +1,6 @@
 /* Waiting for members, and what one that ended has said. */
 #include <stdio.h>
+#include <string.h>
 
 #include "lab/lab.h"
 #include "lab/reach.h"
@@ -10,23 +11,41 @@
 
 enum { PATIENCE_MS = 30000, CALL_MS = 3000, PAUSE_MS = 20, LOG_MAX = 16 << 20 };
 
-/* The last line of its log. */
+/* Takes the last line off `log`, safe to print. */
+static void take_line(struct bytes *log, char *out, size_t room)
+{
+    size_t from;
+
+    while (log->n > 0 && log->p[log->n - 1] == '\n')
+        log->n--;
+    for (from = log->n; from > 0 && log->p[from - 1] != '\n'; from--)
+        ;
+    str_printable(out, room, (struct bytes){ log->p + from, log->n - from });
+    log->n = from;
+}
+
+/* In its own words: the last line of its log, and what it advised below that. */
 static enum rc ended(const struct lab *l, size_t i, struct err *e)
 {
+    static const char advice[] = "hint: ";
     AT_END(mem_end) char *path = NULL;
     AT_END(mem_end) uint8_t *text = NULL;
-    char name[16], line[400] = "it said nothing";
+    char name[16], line[400] = "", hint[400] = "see its log";
+    struct bytes log = { (const uint8_t *)"", 0 };
     struct err ignored = { 0 };
-    size_t n = 0, from;
+    size_t n;
 
     snprintf(name, sizeof name, "%s.log", l->members[i].name);
     TRY(lab_path(l, name, &path, e));
-    if (os_read_file(path, LOG_MAX, &text, &n, &ignored) == RC_OK && n > 1) {
-        for (from = --n; from > 0 && text[from - 1] != '\n'; from--)
-            ;
-        str_printable(line, sizeof line, (struct bytes){ text + from, n - from });
+    if (os_read_file(path, LOG_MAX, &text, &n, &ignored) == RC_OK)
+        log = (struct bytes){ text, n };
+    take_line(&log, line, sizeof line);
+    if (strncmp(line, advice, sizeof advice - 1) == 0) {
+        snprintf(hint, sizeof hint, "%s", line + sizeof advice - 1);
+        take_line(&log, line, sizeof line);
     }
-    return err_set(e, RC_NET, "%s has ended: %s", l->members[i].name, line);
+    return err_set(e, RC_NET, "%s has ended: %s" HINT "%s", l->members[i].name,
+                   line[0] == '\0' ? "it said nothing" : line, hint);
 }
 
 static bool answers(struct wire_client *c, bool until_it_serves)

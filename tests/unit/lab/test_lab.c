@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -62,23 +63,41 @@ static enum rc up(const char *dir, size_t members, const char *server, struct er
     return lab_up(&o, &l, e);
 }
 
-CASE(lab, what_does_not_come_up_leaves_nothing)
+static const char *server_that_says(const char *dir, const char *script)
 {
-    const char *dir = tmpdir_new(), *at = path_in(dir, "lab"),
-               *script = path_in(dir, "s");
-    static const char text[] =
-        "#!/bin/sh\necho starting\necho 'no such flag' >&2\nexit 1\n";
+    const char *path = path_in(dir, "s");
+    OWNED_FD int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0700);
     struct err e = { 0 };
 
+    OK(os_write_full(fd, script, strlen(script), path, &e), &e);
+    return path;
+}
+
+CASE(lab, what_does_not_come_up_leaves_nothing)
+{
+    const char *dir = tmpdir_new();
+    char at[600];
+    struct err e = { 0 };
+
+    snprintf(at, sizeof at, "%s/lab", dir);
     cr_assert_eq(up(at, 2, "/nowhere/server", &e), RC_NOTFOUND);
     cr_assert_str_eq(dir_listing(dir), "");
-    {
-        OWNED_FD int fd = open(script, O_WRONLY | O_CREAT | O_CLOEXEC, 0700);
-
-        OK(os_write_full(fd, text, strlen(text), script, &e), &e);
-    }
-    cr_assert_eq(up(at, 2, script, &e), RC_NET);
+    cr_assert_eq(up(at, 2,
+                    server_that_says(dir, "#!/bin/sh\necho starting\n"
+                                          "echo 'no such flag' >&2\n"),
+                    &e),
+                 RC_NET);
     cr_assert_str_eq(e.why, "m1 has ended: no such flag");
+    cr_assert_str_eq(e.hint, "see its log");
+    cr_assert_eq(up(at, 1,
+                    server_that_says(dir, "#!/bin/sh\necho 'the data is gone'\n"
+                                          "echo 'hint: add it again'\necho\n"),
+                    &e),
+                 RC_NET);
+    cr_assert_str_eq(e.why, "m1 has ended: the data is gone");
+    cr_assert_str_eq(e.hint, "add it again");
+    cr_assert_eq(up(at, 1, "/bin/true", &e), RC_NET);
+    cr_assert_str_eq(e.why, "m1 has ended: it said nothing");
     cr_assert_str_eq(dir_listing(dir), "s");
 }
 
