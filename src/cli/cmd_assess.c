@@ -68,11 +68,10 @@ static bool is_file(const char *path)
 
 static enum rc survey(const struct assess_args *a, struct visit *v, struct err *e)
 {
-    if (a->wal_dir != NULL && a->copies.count != 1)
+    if (a->wal_dir != NULL && (a->copies.count != 1 || is_file(a->copies.items[0])))
         return err_set(e, RC_USAGE,
-                       "--wal-dir is the log of one directory, and %zu were given" HINT
-                       "on each host: `holdfast assess DIR --wal-dir DIR --export FILE`",
-                       a->copies.count);
+                       "--wal-dir is the log of one directory, to be given alone" HINT
+                       "on each host: `holdfast assess DIR --wal-dir DIR --export FILE`");
     for (size_t i = 0; i < a->copies.count; i++) {
         const char *path = a->copies.items[i];
 

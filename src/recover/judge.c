@@ -218,10 +218,11 @@ static enum rc set_seats(const struct recover_scene *s, struct recover_verdict *
 /* ---- how the copies stand -----------------------------------------------------------
  */
 
+/* A snapshot, and a database without its log, do not say of which cluster they are. */
 static bool is_of_cluster(const struct recover_copy *c, struct recover_verdict *v)
 {
-    if (c->kind == RECOVER_DIRECTORY)
-        return c->cluster_id != 0 && c->cluster_id == v->cluster_id;
+    if (c->cluster_id != 0)
+        return c->cluster_id == v->cluster_id;
     if (v->seat_count == 0)
         return true;
     for (size_t i = 0; i < c->member_count; i++)
@@ -261,13 +262,11 @@ static enum recover_standing standing_of(const struct recover_copies *l, size_t 
         return RECOVER_UNREADABLE;
     if (!is_of_cluster(c, v))
         return RECOVER_FOREIGN;
-    if (c->kind == RECOVER_DIRECTORY && v->seat_count > 0 &&
-        seat_of(v, c->member_id) == NULL)
+    if (c->member_id != 0 && v->seat_count > 0 && seat_of(v, c->member_id) == NULL)
         return RECOVER_REMOVED;
     if (!c->ok && !c->in_use)
         return RECOVER_DAMAGED;
-    return c->kind == RECOVER_DIRECTORY && has_newer_twin(l, i) ? RECOVER_TWIN
-                                                                : RECOVER_CANDIDATE;
+    return c->member_id != 0 && has_newer_twin(l, i) ? RECOVER_TWIN : RECOVER_CANDIDATE;
 }
 
 static int by_rank(const void *a, const void *b)

@@ -115,45 +115,59 @@ static enum rc assess_again(const struct recover_scene *s, struct recover_verdic
     return str_format(&v->next, e, "%s", text);
 }
 
-static enum rc from_directory(const struct recover_copy *c, struct recover_verdict *v,
-                              struct err *e)
+/* A state can be made of it, if not without loss. */
+static bool can_be_applied(const struct recover_copy *c)
 {
-    char dir[WORD_SIZE], wal[WORD_SIZE];
-
-    if (c->wal_dir == NULL)
-        return str_format(&v->next, e,
-                          "holdfast snapshot from-data-dir %s -o recovered.db",
-                          word(c->path, dir));
-    return str_format(&v->next, e,
-                      "holdfast snapshot from-data-dir %s --wal-dir %s -o recovered.db",
-                      word(c->path, dir), word(c->wal_dir, wal));
+    return c->kind == RECOVER_DIRECTORY && c->tail_known;
 }
 
+/* Of a directory whose log is not whole, what there is. */
+static void from_directory(const struct recover_copy *c, char *out, size_t n)
+{
+    char shell[WORD_SIZE];
+
+    snprintf(out, n, "holdfast snapshot from-data-dir");
+    put(out, n, " ", word(c->path, shell));
+    if (c->wal_dir != NULL) {
+        put(out, n, " ", "--wal-dir");
+        put(out, n, " ", word(c->wal_dir, shell));
+    }
+    if (!c->ok)
+        put(out, n, " ", "--allow-damaged-wal");
+    put(out, n, " ", "-o recovered.db");
+}
+
+/* One whose database is sound comes before one that must be salvaged. */
 static const struct recover_copy *newest_damaged(const struct recover_verdict *v)
 {
-    for (size_t i = 0; i < v->ranked_count; i++)
-        if (v->ranked[i].standing == RECOVER_DAMAGED)
-            return v->ranked[i].copy;
-    return NULL;
+    const struct recover_copy *found = NULL;
+
+    for (size_t i = 0; i < v->ranked_count; i++) {
+        const struct recover_copy *c = v->ranked[i].copy;
+
+        if (v->ranked[i].standing == RECOVER_DAMAGED &&
+            (found == NULL || (can_be_applied(c) && !can_be_applied(found))))
+            found = c;
+    }
+    return found;
 }
 
 static enum rc next_when_lost(const struct recover_scene *s, struct recover_verdict *v,
                               struct err *e)
 {
-    const struct recover_copy *damaged = newest_damaged(v);
-    char path[WORD_SIZE];
+    const struct recover_copy *c = v->best != NULL ? v->best : newest_damaged(v);
+    char text[2 * WORD_SIZE + 120], path[WORD_SIZE];
 
-    if (v->best == NULL && damaged == NULL)
+    if (c == NULL || c->in_use)
         return assess_again(s, v, e);
-    if (v->best == NULL)
-        return str_format(&v->next, e, "holdfast snapshot salvage %s -o saved.db",
-                          word(damaged->path, path));
-    if (v->best->in_use)
-        return assess_again(s, v, e);
-    if (v->best->kind == RECOVER_DIRECTORY)
-        return from_directory(v->best, v, e);
-    return str_format(&v->next, e, "holdfast restore %s --data-dir DIR",
-                      word(v->best->path, path));
+    word(c->path, path);
+    if (can_be_applied(c))
+        from_directory(c, text, sizeof text);
+    else if (c->ok)
+        snprintf(text, sizeof text, "holdfast restore %s --data-dir DIR", path);
+    else
+        snprintf(text, sizeof text, "holdfast snapshot salvage %s -o saved.db", path);
+    return str_format(&v->next, e, "%s", text);
 }
 
 /* ---- why ----------------------------------------------------------------------------
@@ -391,6 +405,23 @@ static const char *worst_of(const struct recover_copy *c)
     return "no reason was told";
 }
 
+/* It may reach further than the best of the sound ones. */
+static enum rc note_on_damaged(struct recover_verdict *v, const struct recover_copy *c,
+                               const char *what, struct err *e)
+{
+    char command[2 * WORD_SIZE + 120];
+
+    TRY(say(v, e, "%s is damaged: %s", what, worst_of(c)));
+    if (v->best == NULL || !can_be_applied(c) || recover_compare(c, v->best) >= 0)
+        return RC_OK;
+    from_directory(c, command, sizeof command);
+    return say(v, e,
+               "as far as it can be read it goes %" PRId64
+               " revisions beyond the newest sound copy: `%s` takes them, and lists what "
+               "cannot be known",
+               recover_revision(c) - recover_revision(v->best), command);
+}
+
 static enum rc note_on_copy(struct recover_verdict *v, const struct recover_ranked *r,
                             struct err *e)
 {
@@ -406,7 +437,7 @@ static enum rc note_on_copy(struct recover_verdict *v, const struct recover_rank
                          what)
                    : RC_OK;
     case RECOVER_DAMAGED:
-        return say(v, e, "%s is damaged: %s", what, worst_of(r->copy));
+        return note_on_damaged(v, r->copy, what, e);
     case RECOVER_TWIN:
         return say(v, e,
                    "%s is a second copy, and no newer one, of a member: never start etcd "

@@ -89,6 +89,7 @@ CASE(judge, a_damaged_directory_starts_nobody)
     state_is(&s, RECOVER_LOST, "one sound, one damaged");
     best_is(&s, "d1");
     stands(&s, "d2", RECOVER_DAMAGED);
+    cr_assert(estate_notes(&s, "it goes 10 revisions beyond the newest sound copy"));
     cr_assert_eq(recover_verdict_result(&s.v, &e), RC_DEGRADED);
     cr_assert_str_eq(s.v.next, "holdfast snapshot from-data-dir d1 -o recovered.db");
 }
@@ -440,7 +441,7 @@ CASE(judge, nothing_sound_is_for_salvage)
     ESTATE s = { 0 };
 
     c = estate_directory(&s, 1, 3, 2, 50);
-    c->ok = c->startable = false;
+    c->ok = c->startable = c->tail_known = false;
     OK(recover_note_add(c, FINDING_ERROR, "page-id", &e, "page 7 is not page 7"), &e);
     estate_judge(&s);
     state_is(&s, RECOVER_LOST, "one damaged");

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "recover/conf.h"
+#include "tests/lib/fault.h"
 #include "tests/unit/datadir/den.h"
 #include "tests/unit/recover/estate.h"
 
@@ -76,6 +77,11 @@ CASE(survey, a_database_alone_is_known_as_far_as_it_goes)
     cr_assert_str_eq(c->verdict, "no-log");
     cr_assert_eq(c->index, c->applied);
     cr_assert(c->term_known);
+    estate_judge(&s);
+    cr_assert_eq(s.v.state, RECOVER_LOST, "%s", s.v.why);
+    cr_assert_eq(estate_ranked(&s, den.dir)->standing, RECOVER_DAMAGED);
+    estate_says(s.v.next, "snapshot from-data-dir");
+    estate_says(s.v.next, "--allow-damaged-wal");
 }
 
 CASE(survey, a_damaged_database_is_told)
@@ -120,4 +126,30 @@ CASE(survey, who_belongs_is_told_by_the_log)
         OK(recover_conf_at(den.d, 1, &one, &known, &den.e), &den.e);
         cr_assert(known && one.voters.count == 1 && one.learners.count == 0);
     }
+}
+
+/* A copy for which memory ran out is not told as one that is damaged. */
+CASE(survey, memory_may_run_out)
+{
+    bool went_off = true;
+    unsigned refused = 0;
+    DEN den;
+
+    den_golden(&den, "3.6");
+    for (unsigned nth = 1; went_off; nth = nth * 3 / 2 + 1) {
+        ESTATE s = { 0 };
+        struct err e = { 0 };
+        enum rc rc;
+
+        fault_arm(FAULT_ALLOC, nth, 0);
+        rc = recover_survey_directory(&s.copies, den.dir, NULL, &e);
+        went_off = fault_disarm();
+        cr_assert(rc == RC_OK || (went_off && rc == RC_NOMEM), "%u: %s", nth, e.why);
+        refused += rc == RC_NOMEM;
+        if (rc != RC_OK)
+            continue;
+        cr_assert(s.copies.items[0].ok && s.copies.items[0].startable, "%u", nth);
+        cr_assert_eq(s.copies.items[0].revision_with_tail, DEN_REVISION);
+    }
+    cr_assert_gt(refused, 8);
 }
