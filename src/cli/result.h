@@ -53,7 +53,7 @@ void table_box_row(struct printer *to, const struct record *rec,
 void table_heading(struct printer *to, const struct record *rec,
                    const struct table_widths *w);
 void table_plain_row(struct printer *to, const struct record *rec,
-               const struct table_widths *w);
+                     const struct table_widths *w);
 
 /* Both need at least one record. */
 void table_box(struct printer *to, const struct result *r);     /* with a frame */

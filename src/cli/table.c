@@ -125,7 +125,8 @@ void table_box(struct printer *to, const struct result *r)
 }
 
 /* No blanks after the last column, so that output can be compared and cut. */
-void table_plain_row(struct printer *to, const struct record *rec, const struct table_widths *w)
+void table_plain_row(struct printer *to, const struct record *rec,
+                     const struct table_widths *w)
 {
     for (size_t k = 0; k < w->columns; k++) {
         const struct cell *c = column(rec, k);
