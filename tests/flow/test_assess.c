@@ -233,6 +233,37 @@ EACH_ETCD(assess, what_does_not_count_is_set_apart)
     cr_assert_gt(flow_number(candidate(a, backup), "loses_revisions"), 0);
 }
 
+/* etcd's own restore up to 3.5 leaves the old cluster's members in the database. They are
+ * nobody: three of them and one that is real are one voter, not four. */
+EACH_ETCD(assess, members_of_a_former_cluster_do_not_vote)
+{
+    const struct cluster_options three = { .members = 3 };
+    const char *tool, *backup;
+    const struct cluster_member *m;
+    OWNED(json) a = NULL;
+    CLUSTER c = { 0 };
+    CLUSTER to = { 0 };
+
+    cluster_start(&c, b, &three);
+    backup = path_in(c.dir, "backup.db");
+    CTL(&c, 0, "put", "a", "b");
+    TOOL(save, 0, "snapshot", "save", backup, "--endpoints", cluster_endpoint(&c, 0));
+    cluster_stop(&c);
+    flow_plan(&to, b, 1);
+    m = &to.members[0];
+    tool = cluster_tool(b, b->minor == 4 ? "etcdctl" : "etcdutl");
+    PEER(p, "env", "ETCDCTL_API=3", tool, "snapshot", "restore", backup, "--name",
+         m->name, "--data-dir", m->data_dir, "--initial-cluster", cluster_initial(&to, 1),
+         "--initial-advertise-peer-urls", cluster_peer_url(&to, 0));
+    cluster_boot(&to, 0);
+    cluster_wait(&to, 0);
+    cluster_kill(&to, 0, SIGKILL);
+    ASSESS(0, &a, m->data_dir);
+    cr_assert_str_eq(state_of(a), "startable");
+    cr_assert_eq(flow_number(json_get(a, "quorum"), "voters"), 1);
+    stands(a, m->data_dir, "candidate");
+}
+
 /* Members that answer are believed; running directories are only pictures. */
 CASE(assess, the_living_are_asked, .timeout = FLOW_TIMEOUT_S)
 {
