@@ -240,6 +240,10 @@ static void unknown_log(struct result *to, const struct salvage_result *s)
 {
     for (size_t i = 0; i < s->log.lost.count; i++)
         unknown(to, s->log.lost.items[i]);
+    if (s->log.use == SALVAGE_LOG_APPLIED && s->root > SALVAGE_ROOT_NEWER)
+        unknown(to, "whether all pages of the earlier commit that the log was applied to "
+                    "were still its own: a commit under way when the member died may "
+                    "have reused some");
     if (s->log.use == SALVAGE_LOG_OVER_LOSSES)
         unknown(to, "whether the log's entries came to what they had come to: a "
                     "transaction that compares a lost key, or a deletion of a range that "
@@ -449,15 +453,14 @@ const struct command cmd_snapshot_salvage = {
         "value leaves no trace but in a snapshot's SHA-256, unless it is a page of "
         "zeros; "
         "a log that begins with the cluster puts it right.\n\n"
-        "Of a data directory the log is applied, too: on the newest commit that is "
-        "whole, "
-        "whichever it is, the log's entries make the member's state, as at every start "
-        "of "
-        "etcd; a log that begins with the cluster makes all of it without a database. On "
-        "a commit with losses the log is applied where it is known which revision it "
-        "goes on from; a transaction whose condition looks at a lost key may then go "
-        "another way than it did, which is told. A log that is missing or damaged means "
-        "exit status 8.\n\n"
+        "Of a data directory the log is applied, too: on the newest commit of which all "
+        "is "
+        "there, the log's entries make the member's state, as at every start of etcd. A "
+        "log that begins with the cluster makes all of it, even without a database. An "
+        "earlier commit, and one with losses of which it is known where the log goes on, "
+        "are taken as well, with exit status 8: a transaction whose condition looks at a "
+        "lost key may go another way than it did. The status is 8, too, where the log is "
+        "missing or damaged.\n\n"
         "With one meta page gone the newest commit is searched for; when none is found, "
         "it cannot be known whether there was one, unless a snapshot's SHA-256 proves "
         "it.",

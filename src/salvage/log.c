@@ -301,7 +301,9 @@ enum rc salvage_log_apply(const struct salvage_request *q, int fd, const char *n
         out->log.first = out->tail.first;
         out->log.last = out->tail.last;
     }
-    out->whole = out->log.lost.count == 0 && (out->log.use == SALVAGE_LOG_APPLIED ||
-                                              out->log.use == SALVAGE_LOG_ALONE);
+    out->whole =
+        out->log.lost.count == 0 &&
+        (out->log.use == SALVAGE_LOG_ALONE ||
+         (out->log.use == SALVAGE_LOG_APPLIED && out->root <= SALVAGE_ROOT_NEWER));
     return RC_OK;
 }

@@ -4,7 +4,9 @@
  * 1. a commit of which all is there, and the log from its consistent_index on: the
  * member's state, whichever of the last commits it was, as etcd replays it at every start
  * 2. the log alone, where it begins with the cluster
- * 3. the commit before, where the one in force has lost something
+ * 3. the commit before, where the one in force has lost something. It is never called
+ *    whole: a commit that was under way when the member died reuses its pages, and a leaf
+ *    of it in the place of an old one looks right
  * 4. what is left of the commit in force, with the log on top, when it is known which
  *    revision the log goes on from. It replaces what was newest, but a transaction that
  *    compares a lost key, or a range deleted that held one, may come to something else

@@ -286,7 +286,7 @@ static void strike(const struct wreckage *w, struct history_random *random, bool
     uint64_t pages = pages_in_use(&w->db);
 
     for (unsigned n = history_below(random, 4) + 1; n > 0; n--) {
-        uint8_t *page = hit.p + history_below(random, (uint32_t)pages) * PAGE;
+        uint8_t *page = hit.p + (size_t)history_below(random, (uint32_t)pages) * PAGE;
 
         /* Random bytes where the page's table is: those in a value leave no trace. */
         memset(page, zeros ? 0 : 0xa5, zeros ? PAGE : 64);

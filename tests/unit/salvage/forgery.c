@@ -260,7 +260,7 @@ static void commit(struct buf *image, struct buf *next)
         id += le32(page + 12);
         move_page(page, by);
     }
-    OK(buf_add(image, next->p + 2 * PAGE, next->n - 2 * PAGE, &e), &e);
+    OK(buf_add(image, next->p + 2 * (size_t)PAGE, next->n - 2 * (size_t)PAGE, &e), &e);
     set_meta(image, 0, 0, 2);
     set_meta(image, 1, root, 3);
 }

@@ -124,9 +124,8 @@ CASE(wreck_log, a_short_log_goes_on_from_a_whole_commit, .timeout = 120)
             repair(&s);
             wipe(&s, page);
             OK(salvage_run(&s.q, &r, &e), &e);
-            if (r.whole && r.root < SALVAGE_ROOT_BEFORE)
-                cr_assert_eq(hash_of(&r), s.hash, "%s, page %lu",
-                             den_goldens[i / 2].version, (unsigned long)page);
+            cr_assert(!r.whole || (r.root <= SALVAGE_ROOT_NEWER && hash_of(&r) == s.hash),
+                      "%s, page %lu", den_goldens[i / 2].version, (unsigned long)page);
             cr_assert(!r.whole || r.log.use == SALVAGE_LOG_APPLIED);
             cr_assert(!r.whole || r.base_whole);
             whole += r.whole;

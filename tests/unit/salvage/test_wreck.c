@@ -63,7 +63,7 @@ CASE(wreck, without_metas_the_trees_are_found)
 /* Nothing is lost, but only a digest can prove that there was no newer commit. */
 CASE(wreck, with_one_meta_all_is_there)
 {
-    for (size_t i = 0; i < 2 * GOLDEN_VERSIONS; i++) {
+    for (size_t i = 0; i < 2 * (size_t)GOLDEN_VERSIONS; i++) {
         WRECK w;
         SAVED s = { 0 };
         struct err e = { 0 };
@@ -80,7 +80,7 @@ CASE(wreck, with_one_meta_all_is_there)
 /* A snapshot's metas are made of one: the digest tells whether that was so here. */
 CASE(wreck, a_digest_proves_the_lost_meta)
 {
-    for (size_t i = 0; i < 4 * GOLDEN_VERSIONS; i++) {
+    for (size_t i = 0; i < 4 * (size_t)GOLDEN_VERSIONS; i++) {
         AT_END(salvage_result_clear) struct salvage_result r = { 0 };
         AT_END(buf_clear) struct buf file = golden_snapshot(golden_versions[i / 4]);
         const char *path = path_in(tmpdir_new(), "file");
@@ -89,7 +89,7 @@ CASE(wreck, a_digest_proves_the_lost_meta)
         struct err e = { 0 };
         uint64_t size;
 
-        memset(file.p + i % 2 * 4096, 0, 4096);
+        memset(file.p + i % 2 * (size_t)4096, 0, 4096);
         if (also)
             file.p[file.n - GOLDEN_TRAILER - 1] ^= 1;
         golden_write(path, file.p, file.n);
