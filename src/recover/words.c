@@ -245,7 +245,10 @@ static void backup_or_survivor(const struct recover_verdict *v, char *out, size_
     if (other == NULL)
         return;
     more = recover_revision(v->best) - recover_revision(other);
-    if (v->best->kind == RECOVER_SNAPSHOT)
+    if (more <= 0)
+        snprintf(out, n, "; the newest %s has the same revision",
+                 v->best->kind == RECOVER_SNAPSHOT ? "member's copy" : "snapshot");
+    else if (v->best->kind == RECOVER_SNAPSHOT)
         snprintf(out, n,
                  "; it is newer than every member's copy, by %" PRId64
                  " revisions that were acknowledged and are nowhere else",

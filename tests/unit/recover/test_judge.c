@@ -390,6 +390,17 @@ CASE(judge, the_survivor_is_newer_than_the_backup)
     cr_assert_eq(estate_ranked(&s, "b0")->loses, 20);
 }
 
+CASE(judge, the_backup_is_as_new_as_the_survivor)
+{
+    ESTATE s = { 0 };
+
+    estate_snapshot(&s, 3, 2, 50);
+    estate_directory(&s, 1, 3, 2, 51)->revision_with_tail = 40;
+    estate_judge(&s);
+    best_is(&s, "d1");
+    estate_says(s.v.why, "the newest snapshot has the same revision");
+}
+
 CASE(judge, the_backup_is_newer_than_the_survivor)
 {
     static const uint64_t terms[] = { 2, 0 }; /* 3.4 does not say of which term */
