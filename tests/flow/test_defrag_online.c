@@ -194,7 +194,7 @@ static int64_t size_of(const struct cluster *c, unsigned i)
 
 /* One who is down, one who hangs, a rule that does not hold, a budget that is too small,
  * no terminal to ask: nothing happens, and each is told in its own words. */
-EACH_ETCD(defrag_online, refuses_while_somebody_is_ill)
+EACH_BACKEND(defrag_online, refuses_while_somebody_is_ill)
 {
     CLUSTER c = { 0 };
     const char *at, *state;

@@ -200,7 +200,7 @@ static void start_first(struct cluster *c, const struct cluster_backend *b,
 
 /* ---- growing ------------------------------------------------------------- */
 
-EACH_ETCD(member, grows_from_one_to_three)
+EACH_BACKEND(member, grows_from_one_to_three)
 {
     CLUSTER c = { 0 };
     struct waiting w;
@@ -288,7 +288,7 @@ REPLACES("3.6", 3_6)
 
 /* From three to two to a refusal: the leader hands over first, two are warned of, and the
  * last one that answers changes nothing any more. */
-EACH_ETCD(member, removes_the_leader_and_stops_at_the_last)
+EACH_BACKEND(member, removes_the_leader_and_stops_at_the_last)
 {
     CLUSTER c = { 0 };
     unsigned leader, other;
@@ -317,7 +317,7 @@ EACH_ETCD(member, removes_the_leader_and_stops_at_the_last)
 /* ---- not coming ---------------------------------------------------------- */
 
 /* A member that was added and never started blocks the next, and can be taken out. */
-EACH_ETCD(member, one_that_never_started_is_found)
+EACH_BACKEND(member, one_that_never_started_is_found)
 {
     CLUSTER c = { 0 };
     OWNED(json) told = NULL;

@@ -51,7 +51,7 @@ static void await_alarm(const struct cluster *c)
     cr_assert(is_alarmed(c));
 }
 
-EACH_ETCD(space, one_command_brings_writes_back)
+EACH_BACKEND(space, one_command_brings_writes_back)
 {
     CLUSTER c = { 0 };
     OWNED(wire_client) w = NULL;
@@ -89,7 +89,7 @@ EACH_ETCD(space, one_command_brings_writes_back)
 }
 
 /* What fills it is wanted: then the alarm stays, and that is said. */
-EACH_ETCD(space, keys_that_live_are_not_dropped)
+EACH_BACKEND(space, keys_that_live_are_not_dropped)
 {
     CLUSTER c = { 0 };
     OWNED(wire_client) w = NULL;
@@ -135,7 +135,7 @@ static void await_all(const struct cluster *c)
 
 /* All voters hold the same: then CORRUPT is a false alarm. Unless that can be known,
  * nothing is done. */
-EACH_ETCD(space, corrupt_is_disarmed_only_when_all_agree)
+EACH_BACKEND(space, corrupt_is_disarmed_only_when_all_agree)
 {
     CLUSTER c = { 0 };
     OWNED(wire_client) w = NULL;
