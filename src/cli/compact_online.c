@@ -215,6 +215,10 @@ enum rc compact_online(struct cli *c, const struct compact_online_args *a,
     TRY(care_look(&j.cluster.access, CARE_ASK_METRICS, &j.view, e));
     if (j.view.cluster_id == 0)
         return care_view_verdict(&j.view, e);
+    if (j.view.leader == 0)
+        return err_set(e, RC_REFUSED,
+                       "the members that answer know no leader: nothing can be "
+                       "compacted" HINT "'holdfast doctor' says what to do");
     j.cluster.cluster_id = j.view.cluster_id;
     cli_state_try(c, &store);
     TRY(plan(&j, store, revision, keep_revisions, e));
