@@ -102,7 +102,7 @@ static void works(struct wire_client *client)
 }
 
 /* The branch above all keys is gone: every leaf is found again. */
-EACH_ETCD(salvage, without_the_branch_all_is_saved)
+EACH_BACKEND(salvage, without_the_branch_all_is_saved)
 {
     SCENE s = { 0 };
     CLUSTER to = { 0 };
