@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "care/lock.h"
 #include "care/samples.h"
 #include "tests/flow/lab.h"
 #include "tests/lib/fakeetcd.h"
@@ -208,6 +209,26 @@ EACH_BACKEND(care_trouble, a_running_snapshot_keeps_its_revision)
          state, "--endpoints", at);
     flow_json(&q, &freed);
     cr_assert_eq(flow_number(freed, "compact_revision"), newest - 1, "%s", q.out);
+}
+
+/* The other way round: no stream begins while a member is being defragmented. */
+CASE(care_trouble, a_change_holds_snapshots_off, .timeout = FLOW_TIMEOUT_S)
+{
+    struct fake_script script = { .cluster_id = 0xc7, .revision = 10 };
+    FAKE f = fake_start(&script);
+    const char *state = tmpdir_new(), *file = path_in(tmpdir_new(), "a.db");
+    OWNED(care_store) store = NULL;
+    OWNED_FD int lock = -1;
+    struct err e = { 0 };
+
+    OK(care_store_open(state, &store, &e), &e);
+    OK(care_lock_take(store, 0xc7, CARE_LOCK_CHANGE, &lock, &e), &e);
+    TOOL(p, 11, "snapshot", "save", file, "--state-dir", state, "--endpoints",
+         fake_endpoint(f));
+    cr_assert(strstr(p.err, "a defragmentation of this cluster is running") != NULL, "%s",
+              p.err);
+    cr_assert_eq(fake_calls(f, "Maintenance/Snapshot"), 0);
+    cr_assert_neq(access(file, F_OK), 0);
 }
 
 /* ---- what is asked of a server ------------------------------------------------------
