@@ -41,9 +41,8 @@ struct parity {
     unsigned steps;
 };
 
-/* Both clusters, with `flags` for etcd and its version for the store. */
-void parity_boot(struct parity *p, const char *version, unsigned members,
-                 const char *const *flags);
+/* Both clusters: etcd of that version, and the store that answers as it. */
+void parity_boot(struct parity *p, const char *version, unsigned members);
 void parity_end(struct parity *p); /* for AT_END */
 
 /* Exit status, standard output and standard error of each step are the same; ended by one

@@ -329,7 +329,7 @@ static void play_all(const char *version, bool all)
 
     flow_need(version);
     use_memory();
-    parity_boot(&p, version, 3, NULL);
+    parity_boot(&p, version, 3);
     parity_lead(&p);
     if (all || getenv("HOLDFAST_LONG") != NULL)
         play_keys(&p);

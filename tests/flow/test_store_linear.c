@@ -119,8 +119,8 @@ enum {
     CLIENTS = 5,
     KEYS = 3,
     OPS_MAX = 4000, /* of a client */
-    STORM_MS = 2200,
-    CALM_MS = 400,
+    STORM_MS = 1700,
+    CALM_MS = 300,
     CALL_MS = 700,
 };
 
