@@ -96,20 +96,27 @@ static void guard_end(struct guard *g)
     care_store_free(g->store);
 }
 
-/* Where there is no place for the state directory, no other job of ours finds one. */
-static enum rc begins(void *arg, uint64_t cluster, int64_t revision, struct err *e)
+static enum rc announce(struct guard *g, uint64_t cluster, int64_t revision,
+                        struct err *e)
 {
-    struct guard *g = arg;
-    struct err why = { 0 };
-
-    if (g->cli->state_dir != NULL) {
-        TRY(cli_state_open(g->cli, &g->store, e));
-    } else if (cli_state_open(g->cli, &g->store, &why) != RC_OK) {
-        log_info("other jobs on this host do not see this one: %s", why.why);
-        return RC_OK;
-    }
+    TRY(cli_state_open(g->cli, &g->store, e));
     TRY(care_lock_take(g->store, cluster, CARE_LOCK_STREAM, &g->stream, e));
     return care_hold(g->store, cluster, revision, &g->revision, e);
+}
+
+/* No backup fails for want of a place to announce it. */
+static enum rc begins(void *arg, uint64_t cluster, int64_t revision, struct err *e)
+{
+    struct err why = { 0 };
+    enum rc rc = announce(arg, cluster, revision, &why);
+
+    if (rc == RC_LOCKED || rc == RC_NOMEM) {
+        *e = why;
+        return rc;
+    }
+    if (rc != RC_OK)
+        log_warn("other jobs on this host do not see this one: %s", why.why);
+    return RC_OK;
 }
 
 static enum rc save(struct cli *c, const void *args, struct err *e)

@@ -229,6 +229,10 @@ CASE(care_trouble, a_change_holds_snapshots_off, .timeout = FLOW_TIMEOUT_S)
               p.err);
     cr_assert_eq(fake_calls(f, "Maintenance/Snapshot"), 0);
     cr_assert_neq(access(file, F_OK), 0);
+    TOOL(nowhere, 3, "snapshot", "save", file, "--state-dir", "/proc/none", "--endpoints",
+         fake_endpoint(f));
+    cr_assert(strstr(nowhere.err, "do not see this one") != NULL, "%s", nowhere.err);
+    cr_assert_gt(fake_calls(f, "Maintenance/Snapshot"), 0, "it was tried all the same");
 }
 
 /* ---- what is asked of a server ------------------------------------------------------
