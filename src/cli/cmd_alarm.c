@@ -2,9 +2,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "care/journal.h"
 #include "care/vote.h"
 #include "cli/cluster.h"
 #include "cli/commands.h"
+#include "cli/confirm.h"
+#include "cli/state.h"
 #include "util/log.h"
 #include "util/mem.h"
 
@@ -205,6 +208,87 @@ static enum rc check_data(const struct alarm_args *a, struct cli_cluster *k,
                    why.why);
 }
 
+/* What is meant, at this moment, and whether its reason is gone. */
+static enum rc examine(const struct alarm_args *a, struct cli_cluster *k,
+                       struct wire_client *w, const struct care_view *v,
+                       struct wire_alarms *out, struct err *e)
+{
+    TRY(wire_alarm_list(w, out, e));
+    choose(a, v, out);
+    if (has(out, WIRE_ALARM_NOSPACE))
+        TRY(check_space(a, v, e));
+    if (has(out, WIRE_ALARM_CORRUPT))
+        TRY(check_data(a, k, v, e));
+    return RC_OK;
+}
+
+static void say(const struct care_view *v, struct wire_alarm alarm, char *out, size_t n)
+{
+    const struct care_member *m = care_member_of(v, alarm.member_id);
+    char name[80] = "a member that has left";
+
+    if (m != NULL)
+        care_called(m, name);
+    snprintf(out, n, "disarm %s of %s", type_name(alarm.type), name);
+}
+
+static enum rc disarm_one(struct care_journal *j, struct wire_client *w,
+                          const struct care_view *v, struct wire_alarm alarm,
+                          struct err *e)
+{
+    struct err unwritten = { 0 };
+    char what[120];
+    int64_t step;
+    enum rc rc;
+
+    say(v, alarm, what, sizeof what);
+    TRY(care_journal_step(j, what, &step, e));
+    rc = wire_alarm_disarm(w, alarm, e);
+    if (care_journal_step_end(j, step, rc, rc == RC_OK ? NULL : e->why, &unwritten) !=
+        RC_OK)
+        log_warn("the journal does not tell how '%s' ended: %s", what, unwritten.why);
+    return rc;
+}
+
+static enum rc disarm_each(struct care_journal *j, struct wire_client *w,
+                           const struct care_view *v, const struct wire_alarms *all,
+                           struct err *e)
+{
+    for (size_t i = 0; i < all->count; i++)
+        TRY(disarm_one(j, w, v, all->items[i], e));
+    return RC_OK;
+}
+
+/* Says it, asks, looks at the cluster once more, and does it. */
+static enum rc act(struct cli *c, const struct alarm_args *a, struct cli_cluster *k,
+                   struct wire_client *w, const struct care_view *v,
+                   const struct wire_alarms *all, struct err *e)
+{
+    AT_END(care_view_clear) struct care_view now = { 0 };
+    AT_END(wire_alarms_clear) struct wire_alarms still = { 0 };
+    OWNED(care_store) store = NULL;
+    struct care_journal journal = { 0 };
+    struct err unwritten = { 0 };
+    char what[120];
+    enum rc rc;
+
+    for (size_t i = 0; i < all->count; i++) {
+        say(v, all->items[i], what, sizeof what);
+        log_info("step %zu: %s", i + 1, what);
+    }
+    snprintf(what, sizeof what, "disarm %zu alarm%s", all->count,
+             all->count == 1 ? "" : "s");
+    TRY(cli_confirm(c, k->cluster_id, what, e));
+    TRY(care_look(&k->access, 0, &now, e));
+    TRY(examine(a, k, w, &now, &still, e));
+    cli_state_try(c, &store);
+    TRY(care_journal_begin(&journal, store, k->cluster_id, "alarm disarm", what, e));
+    rc = disarm_each(&journal, w, &now, &still, e);
+    if (care_journal_end(&journal, rc, rc == RC_OK ? NULL : e->why, &unwritten) != RC_OK)
+        log_warn("the journal does not tell how this run ended: %s", unwritten.why);
+    return rc;
+}
+
 static enum rc disarm(struct cli *c, const void *args, struct err *e)
 {
     const struct alarm_args *a = args;
@@ -220,19 +304,14 @@ static enum rc disarm(struct cli *c, const void *args, struct err *e)
         return err_set(e, RC_USAGE, "--type is NOSPACE or CORRUPT, not '%s'", a->type);
     TRY(look(&k, c, &v, e));
     TRY(cli_connect(c, &login, &w, e));
-    TRY(wire_alarm_list(w, &all, e));
-    choose(a, &v, &all);
-    if (has(&all, WIRE_ALARM_NOSPACE))
-        TRY(check_space(a, &v, e));
-    if (has(&all, WIRE_ALARM_CORRUPT))
-        TRY(check_data(a, &k, &v, e));
-    for (size_t i = 0; i < all.count && !c->dry_run; i++)
-        TRY(wire_alarm_disarm(w, all.items[i], e));
-    r = describe(&v, &all);
-    if (all.count == 0 && c->format == RENDER_SIMPLE)
+    TRY(examine(a, &k, w, &v, &all, e));
+    if (all.count == 0)
         log_info("no such alarm is raised");
     else if (c->dry_run)
         log_info("these would be disarmed; nothing was done");
+    else
+        TRY(act(c, a, &k, w, &v, &all, e));
+    r = describe(&v, &all);
     return cli_show(c, r, e);
 }
 
@@ -243,13 +322,15 @@ const struct command cmd_alarm_disarm = {
         "Disarms the alarms that are raised, all or those named by --type and --member, "
         "and lists them. NOSPACE is disarmed only when every member answers and is below "
         "90 % of its quota, since it would come back with the next write. CORRUPT is "
-        "disarmed only when `holdfast hash` finds all voters equal.",
+        "disarmed only when `holdfast hash` finds all voters equal. Asks for the "
+        "cluster's "
+        "id to be typed, unless --yes is given, and looks again before it acts.",
     .examples = "# what would it do?\n"
                 "holdfast alarm disarm --dry-run\n"
                 "# after compact and defrag\n"
-                "holdfast alarm disarm --type NOSPACE\n",
+                "holdfast alarm disarm --type NOSPACE --yes\n",
     .opts = disarm_opts,
-    .uses = CLI_CONNECTION | CLI_OUTPUT | CLI_DRY_RUN,
+    .uses = CLI_CONNECTION | CLI_OUTPUT | CLI_DRY_RUN | CLI_YES | CLI_STATE,
     .args_size = sizeof(struct alarm_args),
     .run = disarm,
 };

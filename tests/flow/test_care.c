@@ -253,7 +253,7 @@ EACH_ETCD(care, hash_names_the_odd_one)
                   NULL,
               "%s", doctor.out);
     activate(w, WIRE_ALARM_CORRUPT);
-    TOOL(refused, 5, "alarm", "disarm", "--endpoints", cluster_endpoint(&c, 0));
+    TOOL(refused, 5, "alarm", "disarm", "--yes", "--endpoints", cluster_endpoint(&c, 0));
     cr_assert(strstr(refused.err, "data of m1 differs") != NULL, "%s", refused.err);
 }
 
@@ -283,11 +283,12 @@ EACH_BACKEND(care, alarms_are_listed_and_disarmed_when_their_reason_is_gone)
               doctor.out);
     TOOL(dry, 0, "alarm", "disarm", "--dry-run", "--endpoints", at);
     TOOL(still, 8, "alarm", "list", "--endpoints", at);
-    TOOL(one, 0, "alarm", "disarm", "--type", "nospace", "--member", "m0", "--endpoints",
-         at);
+    TOOL(one, 0, "alarm", "disarm", "--yes", "--type", "nospace", "--member", "m0",
+         "--endpoints", at);
     TOOL(left, 8, "alarm", "list", "--endpoints", at);
     cr_assert(strstr(left.out, "NOSPACE") == NULL, "%s", left.out);
-    TOOL(all, 0, "alarm", "disarm", "--endpoints", at);
+    TOOL(unasked, 2, "alarm", "disarm", "--endpoints", at);
+    TOOL(all, 0, "alarm", "disarm", "--yes", "--endpoints", at);
     TOOL(gone, 0, "alarm", "list", "--endpoints", at);
     TOOL(fine, 0, "status", "--endpoints", at);
 }

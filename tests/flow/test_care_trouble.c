@@ -274,7 +274,7 @@ CASE(care_trouble, looking_and_dry_runs_change_nothing, .timeout = FLOW_TIMEOUT_
     TOOL(compacts, 0, "compact", "--keep-revisions", "10", "--yes", "--state-dir", state,
          "--endpoints", at);
     cr_assert_eq(fake_calls(f, "KV/Compact"), 1);
-    TOOL(disarms, 0, "alarm", "disarm", "--endpoints", at);
+    TOOL(disarms, 0, "alarm", "disarm", "--yes", "--endpoints", at);
     cr_assert_eq(fake_calls(f, FAKE_ALARM_CHANGE), 1);
     cr_assert_eq(fake_changes(f), 2);
 }
