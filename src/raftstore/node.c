@@ -18,6 +18,7 @@ enum {
     GRACE_MS = 200,
     HEARTBEAT_MAX_MS = 10,
     LOG_BYTES = 64 << 20,
+    LARGE_STORE = 5000, /* half of its records */
 };
 
 /* ---- facts ------------------------------------------------------------------------ */
@@ -287,15 +288,19 @@ static void set_version(struct node *n)
 
 /* At first the base must become a snapshot as soon as there is any entry: see members.c.
  * Later a log may become large with few entries, and libraft keeps it in memory until the
- * next snapshot. */
+ * next snapshot. A snapshot is all of the state, so that the more there is of it the more
+ * entries must come between two: else loading a store costs the square of its size. */
 static void pace_snapshots(struct node *n)
 {
-    uint64_t size = kvstore_bytes(machine_kv(n->fsm.machine));
-    bool soon = !n->based || n->fsm.applied_bytes > size + LOG_BYTES;
+    const struct kvstore *kv = machine_kv(n->fsm.machine);
+    bool soon = !n->based || n->fsm.applied_bytes > kvstore_bytes(kv) + LOG_BYTES;
+    uint64_t half = kvstore_records(kv) / 2, often = n->o.snapshot_count;
+    uint64_t threshold = soon ? 1 : half > often && half > LARGE_STORE ? half : often;
 
-    if (soon != n->snapshot_soon)
-        raft_set_snapshot_threshold(&n->raft, soon ? 1 : (unsigned)n->o.snapshot_count);
-    n->snapshot_soon = soon;
+    if (threshold != n->snapshot_threshold)
+        raft_set_snapshot_threshold(
+            &n->raft, threshold > UINT32_MAX ? UINT32_MAX : (unsigned)threshold);
+    n->snapshot_threshold = threshold;
 }
 
 static void on_tick(uv_timer_t *timer)
@@ -392,7 +397,7 @@ static enum rc raft_begin(struct node *n, struct err *e)
     raft_set_pre_vote(&n->raft, true);
     raft_set_snapshot_trailing(&n->raft, TRAILING);
     raft_set_snapshot_threshold(&n->raft, 1);
-    n->snapshot_soon = true;
+    n->snapshot_threshold = 1;
     TRY(configure(n, e));
     status = raft_start(&n->raft);
     n->started = true;

@@ -54,10 +54,10 @@ struct node {
     uint64_t asked_at;               /* the others, for want of a leader */
     bool forcing;       /* --force-new-cluster: the others are still to be removed */
     uint64_t allocated; /* bytes of the database, before it is defragmented */
-    bool snapshot_soon; /* libraft was told so */
-    bool based;         /* libraft has a snapshot, so others may join */
-    struct err broken;  /* what makes it end at the next tick */
-    struct err end;     /* why it ends */
+    uint64_t snapshot_threshold; /* as libraft was told */
+    bool based;                  /* libraft has a snapshot, so others may join */
+    struct err broken;           /* what makes it end at the next tick */
+    struct err end;              /* why it ends */
 };
 
 /* node.c */
