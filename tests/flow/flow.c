@@ -7,20 +7,13 @@
 #include "util/mem.h"
 #include "wire/maintenance.h"
 
-/* Criterion 2.4.1 leaks 48 bytes of its own when two tests with a timeout overlap. CASE
- * looks for leaks inside the test; a second look at exit would only bury the message of
- * a test that failed, whose objects are all still there. */
+/* CASE looks for leaks inside the test; a second look at exit would only bury the message
+ * of a test that failed, whose objects are all still there. */
 #ifdef SANITIZE
 const char *__lsan_default_options(void);
 const char *__lsan_default_options(void)
 {
     return "leak_check_at_exit=0";
-}
-
-const char *__lsan_default_suppressions(void);
-const char *__lsan_default_suppressions(void)
-{
-    return "leak:libcriterion.so\n";
 }
 #endif
 
