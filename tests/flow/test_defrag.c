@@ -341,7 +341,6 @@ CASE(defrag, says_what_is_missing)
     snprintf(file, sizeof file, "%s/x.db", dir);
     snprintf(out, sizeof out, "%s/out.db", dir);
     golden_write(file, image.p, image.n);
-    SAYS(2, "give either --data-dir or --snapshot", "defrag");
     SAYS(2, "give either --data-dir or --snapshot", "defrag", "--data-dir", dir,
          "--snapshot", file);
     SAYS(2, "--output goes with --snapshot", "defrag", "--data-dir", dir, "-o", out);
