@@ -195,6 +195,22 @@ static enum rc give_back(const struct care_fix_job *job, struct care_fix *f,
     return care_defrag_result(&f->defrag, e);
 }
 
+/* A server may still be dropping what was compacted when its file is rewritten: then the
+ * pages come free right afterwards, and a second time is what helps. */
+static enum rc give_back_rest(const struct care_fix_job *job, struct care_fix *f,
+                              struct err *e)
+{
+    AT_END(care_view_clear) struct care_view v = { 0 };
+    struct err full = { 0 };
+
+    TRY(nudge(job, e));
+    TRY(look(job, &v, e));
+    if (care_space_roomy(&v, &full) == RC_OK || !care_space_would_be_roomy(&v))
+        return RC_OK;
+    log_info("more came free meanwhile; once more");
+    return give_back(job, f, e);
+}
+
 static enum rc disarm(const struct care_fix_job *job, struct care_fix *f, struct err *e)
 {
     AT_END(care_view_clear) struct care_view v = { 0 };
@@ -244,6 +260,7 @@ enum rc care_fix_run(const struct care_fix_job *job, const struct care_fix_wish 
         TRY(take(job, "disarm CORRUPT", clear_corrupt, out, e));
     TRY(take(job, "compact", drop_history, out, e));
     TRY(give_back(job, out, e)); /* writes its own steps */
+    TRY(give_back_rest(job, out, e));
     TRY(take(job, "disarm NOSPACE", disarm, out, e));
     return take(job, "prove it by a write", prove, out, e);
 }
