@@ -1,6 +1,7 @@
 #include "restore/planfile.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "crypto/sha256.h"
@@ -168,22 +169,30 @@ static enum rc cluster_text(const struct json *members, const char *path, char *
     return RC_OK;
 }
 
-/* Their names have been read already. */
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Their names have been read already. They lie in the order of their ids, which depend on
+ * the cluster's token and tell a person nothing. */
 static enum rc check_member(const struct json *members, const char *path,
                             const char *name, struct err *e)
 {
+    AT_END(str_list_clear) struct str_list known = { 0 };
     AT_END(buf_clear) struct buf names = { 0 };
 
-    for (size_t i = 0; i < json_count(members); i++) {
-        const char *known = json_get_str(json_at(members, i), "name");
-
-        if (strcmp(known, name) == 0)
-            return RC_OK;
-        TRY(buf_add(&names, ", ", i == 0 ? 0 : 2, e));
-        TRY(buf_add(&names, known, strlen(known), e));
-    }
-    if (names.n == 0)
+    for (size_t i = 0; i < json_count(members); i++)
+        TRY(str_list_add(&known, json_get_str(json_at(members, i), "name"), e));
+    if (known.count == 0)
         return field_missing(path, "members", e);
+    if (str_list_has(&known, name))
+        return RC_OK;
+    qsort(known.items, known.count, sizeof *known.items, by_name);
+    for (size_t i = 0; i < known.count; i++) {
+        TRY(buf_add(&names, ", ", i == 0 ? 0 : 2, e));
+        TRY(buf_add(&names, known.items[i], strlen(known.items[i]), e));
+    }
     return err_set(e, RC_USAGE,
                    "the plan '%s' has no member '%s'" HINT "its members are: %.*s", path,
                    name, (int)names.n, (const char *)names.p);
