@@ -341,9 +341,9 @@ CASE(wire_real, plain_http, .timeout = 60)
         OK(wire_http_get(c, 0, "/version", &body, &status, &e), &e);
         cr_assert(status == 200 && memmem(body.p, body.n, "etcdserver", 10) != NULL, "%s",
                   b->name);
-        struct buf small = { .cap_max = 1000 };
+        struct buf small = { .cap_max = 8 };
 
-        cr_assert_eq(wire_http_get(c, 0, "/metrics", &small, &status, &e), RC_CORRUPT);
+        cr_assert_eq(wire_http_get(c, 0, "/version", &small, &status, &e), RC_CORRUPT);
         buf_clear(&small);
         OK(wire_http_get(c, 0, "/nothing", &body, &status, &e), &e);
         cr_assert_eq(status, 404);
