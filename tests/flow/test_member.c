@@ -85,7 +85,7 @@ struct load {
     const struct cluster *c;
     unsigned member;
     atomic_bool stop;
-    unsigned acknowledged;
+    atomic_uint acknowledged;
     struct task task;
 };
 
@@ -119,6 +119,8 @@ static void load_start(struct load *l)
     struct err e = { 0 };
 
     OK(task_start(&l->task, write_on, l, &e), &e);
+    for (int i = 0; i < 500 && atomic_load(&l->acknowledged) == 0; i++)
+        usleep(20000); /* a put that loses its leader may wait until all is over */
 }
 
 static void load_stop(struct load *l)
