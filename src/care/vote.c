@@ -313,6 +313,66 @@ enum rc care_vote_take(const struct care_access *a, const struct care_view *view
     return RC_OK;
 }
 
+/* ---- about a copy -------------------------------------------------------------------
+ */
+
+static enum care_ballot_word word_on(const struct mvcc_hashkv *copy,
+                                     const struct care_ballot *b)
+{
+    bool elsewhere =
+        b->hash.hash_revision != 0 && b->hash.hash_revision != copy->revision;
+
+    if (!b->told || elsewhere || b->hash.compact_revision != copy->compact_revision)
+        return CARE_BALLOT_UNKNOWN;
+    return b->hash.hash == copy->hash ? CARE_BALLOT_AGREES : CARE_BALLOT_ODD;
+}
+
+void care_vote_count_on(const struct mvcc_hashkv *copy, struct care_vote *v)
+{
+    size_t agree = 0, odd = 0;
+
+    for (size_t i = 0; i < v->count; i++) {
+        v->items[i].word = word_on(copy, &v->items[i]);
+        agree += v->items[i].word == CARE_BALLOT_AGREES;
+        odd += v->items[i].word == CARE_BALLOT_ODD;
+    }
+    v->verdict = odd > 0                ? CARE_VOTE_DIVERGENT
+                 : 2 * agree > v->count ? CARE_VOTE_EQUAL
+                                        : CARE_VOTE_UNKNOWN;
+}
+
+/* Does waiting help: is somebody not there yet, or is a contradiction to be seen twice?
+ */
+static bool waits(const struct care_vote *v, const struct booths *b)
+{
+    for (size_t i = 0; i < b->count; i++)
+        if (b->items[i].client != NULL && !b->items[i].ballot->told &&
+            wire_last(b->items[i].client)->detail == WIRE_FUTURE_REVISION)
+            return true;
+    return v->verdict == CARE_VOTE_DIVERGENT && v->rounds == 1;
+}
+
+enum rc care_vote_on(const struct care_access *a, const struct care_view *view,
+                     const struct mvcc_hashkv *copy, struct care_vote *out, struct err *e)
+{
+    AT_END(booths_clear) struct booths b = { 0 };
+    AT_END(care_vote_clear) struct care_vote v = { .revision = copy->revision };
+    const struct mvcc_hashkv nowhere = { .revision = 0 };
+
+    TRY(hand_out(a, view, &v, &b, e));
+    TRY(vote_all(&b, nowhere, e));
+    for (v.rounds = 1; v.rounds <= ROUNDS_MAX; v.rounds++) {
+        TRY(vote_all(&b, *copy, e));
+        care_vote_count_on(copy, &v);
+        if (!waits(&v, &b))
+            break;
+        clock_sleep_ms(PAUSE_MS);
+    }
+    *out = v;
+    v = (struct care_vote){ 0 };
+    return RC_OK;
+}
+
 /* "m1, m2" */
 static void names_of(const struct care_vote *v, enum care_ballot_word w, char *out,
                      size_t n)

@@ -9,6 +9,7 @@
 #define CARE_VOTE_H
 
 #include "care/look.h"
+#include "mvcc/history.h"
 
 enum care_vote_verdict {
     CARE_VOTE_EQUAL,     /* all voters answered, and all the same */
@@ -44,13 +45,25 @@ struct care_vote {
 };
 void care_vote_clear(struct care_vote *v);
 
-/* Pure: fills each word and the verdict from what was told. */
+/* Pure: fills each word and the verdict from what was told; the second as care_vote_on
+ * says. */
 void care_vote_count(struct care_vote *v);
+void care_vote_count_on(const struct mvcc_hashkv *copy, struct care_vote *v);
 
 /* `view` must outlive *out. Fails when no voter could be asked at all: with the first
  * one's reason. Needs role root when authentication is on. */
 enum rc care_vote_take(const struct care_access *a, const struct care_view *view,
                        struct care_vote *out, struct err *e);
+
+/* Do the voters hold what a copy has, whose HashKV this is? The words are about the copy:
+ * AGREES, ODD for a comparable answer that differs, UNKNOWN. The verdict is DIVERGENT
+ * with an odd one, EQUAL when more than half of all voters agree and nobody is odd: so
+ * many cannot have lost or invented anything together that a client was told. Whoever is
+ * behind is waited for, a second at most. Fails for want of memory, or when a stop is
+ * wanted. */
+enum rc care_vote_on(const struct care_access *a, const struct care_view *view,
+                     const struct mvcc_hashkv *copy, struct care_vote *out,
+                     struct err *e);
 
 /* RC_OK, RC_DEGRADED naming the odd ones, or RC_NET when it is unknown. */
 enum rc care_vote_result(const struct care_vote *v, struct err *e);

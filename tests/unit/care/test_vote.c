@@ -49,6 +49,24 @@ static const struct row rows[] = {
     { "nobody at all", { 0 }, { 0 }, 0, CARE_VOTE_UNKNOWN, "" },
 };
 
+static void fill(struct care_ballot *ballots, const struct row *row)
+{
+    for (size_t k = 0; k < row->n; k++) {
+        ballots[k].told = row->hash[k] != 0;
+        ballots[k].hash.hash = row->hash[k];
+        ballots[k].hash.compact_revision = row->compact[k];
+    }
+}
+
+static void check(const struct care_vote *v, const struct row *row)
+{
+    cr_assert_eq(v->verdict, row->verdict, "%s: %s", row->what,
+                 care_vote_name(v->verdict));
+    for (size_t k = 0; k < row->n; k++)
+        cr_assert_eq(care_ballot_name(v->items[k].word)[0], row->words[k],
+                     "%s: voter %zu", row->what, k);
+}
+
 CASE(care_vote, the_table)
 {
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -56,17 +74,9 @@ CASE(care_vote, the_table)
         struct care_ballot ballots[5] = { 0 };
         struct care_vote v = { .items = ballots, .count = row->n, .revision = 10 };
 
-        for (size_t k = 0; k < row->n; k++) {
-            ballots[k].told = row->hash[k] != 0;
-            ballots[k].hash.hash = row->hash[k];
-            ballots[k].hash.compact_revision = row->compact[k];
-        }
+        fill(ballots, row);
         care_vote_count(&v);
-        cr_assert_eq(v.verdict, row->verdict, "%s: %s", row->what,
-                     care_vote_name(v.verdict));
-        for (size_t k = 0; k < row->n; k++)
-            cr_assert_eq(care_ballot_name(ballots[k].word)[0], row->words[k],
-                         "%s: voter %zu", row->what, k);
+        check(&v, row);
     }
 }
 
@@ -107,4 +117,48 @@ CASE(care_vote, the_sentence_names_the_odd_ones)
     cr_assert(strstr(e.why, "http://b") != NULL, "%s", e.why);
     v.verdict = CARE_VOTE_EQUAL;
     OK(care_vote_result(&v, &e), &e);
+}
+
+/* The copy has hash 7 at revision 10, compacted at 3. */
+static const struct row copies[] = {
+    { "all voters hold it", { 7, 7, 7 }, { 3, 3, 3 }, 3, CARE_VOTE_EQUAL, "aaa" },
+    { "two of three do", { 7, 0, 7 }, { 3, 3, 3 }, 3, CARE_VOTE_EQUAL, "aua" },
+    { "one of three does", { 7, 0, 0 }, { 3, 3, 3 }, 3, CARE_VOTE_UNKNOWN, "auu" },
+    { "half is no majority", { 7, 7, 0, 0 }, { 3, 3 }, 4, CARE_VOTE_UNKNOWN, "aauu" },
+    { "one contradicts", { 7, 7, 8 }, { 3, 3, 3 }, 3, CARE_VOTE_DIVERGENT, "aao" },
+    { "all contradict", { 8, 8, 8 }, { 3, 3, 3 }, 3, CARE_VOTE_DIVERGENT, "ooo" },
+    { "compacted since", { 8, 8, 8 }, { 5, 5, 5 }, 3, CARE_VOTE_UNKNOWN, "uuu" },
+    { "the only voter", { 7 }, { 3 }, 1, CARE_VOTE_EQUAL, "a" },
+    { "nobody at all", { 0 }, { 0 }, 0, CARE_VOTE_UNKNOWN, "" },
+};
+
+CASE(care_vote, about_a_copy)
+{
+    const struct mvcc_hashkv copy = { .hash = 7, .revision = 10, .compact_revision = 3 };
+
+    for (size_t i = 0; i < sizeof copies / sizeof *copies; i++) {
+        const struct row *row = &copies[i];
+        struct care_ballot ballots[5] = { 0 };
+        struct care_vote v = { .items = ballots, .count = row->n, .revision = 10 };
+
+        fill(ballots, row);
+        care_vote_count_on(&copy, &v);
+        check(&v, row);
+    }
+}
+
+CASE(care_vote, a_copy_is_not_judged_by_another_revision)
+{
+    const struct mvcc_hashkv copy = { .hash = 7, .revision = 10, .compact_revision = 3 };
+    struct care_ballot b = {
+        .told = true,
+        .hash = { .hash = 8, .compact_revision = 3, .hash_revision = 9 },
+    };
+    struct care_vote v = { .items = &b, .count = 1, .revision = 10 };
+
+    care_vote_count_on(&copy, &v);
+    cr_assert_eq(b.word, CARE_BALLOT_UNKNOWN);
+    b.hash.hash_revision = 10;
+    care_vote_count_on(&copy, &v);
+    cr_assert_eq(b.word, CARE_BALLOT_ODD);
 }
