@@ -8,7 +8,6 @@
 #include "mvcc/stream_survey.h"
 #include "snapshot/gate.h"
 #include "snapshot/local.h"
-#include "snapshot/store.h"
 #include "util/clock.h"
 #include "util/log.h"
 #include "util/mem.h"
@@ -157,8 +156,8 @@ static uint64_t rate_of(const struct snap_save_options *o, const char *endpoint)
 
 static struct snap_store_options store_of(const struct snap_save_options *o)
 {
-    return (struct snap_store_options){ o->file, o->recipients,
-                                        o->allow_same_filesystem };
+    return (struct snap_store_options){ o->file, o->recipients, o->allow_same_filesystem,
+                                        o->end };
 }
 
 /* The chain, built from the file outwards. */
@@ -209,8 +208,8 @@ static void conclude(const struct snap_save_options *o, const struct view *v,
     s->member_id = m->id;
     snprintf(s->endpoint, sizeof s->endpoint, "%s", m->endpoint);
     s->reason = from->reason;
-    s->proved =
-        a->stored.file.read_back && s->facts.pages_complete && s->facts.history_complete;
+    s->checked = s->facts.pages_complete && s->facts.history_complete;
+    s->proved = s->checked && a->stored.file.read_back;
     s->degraded = degraded_by(v, m);
     if (s->degraded == NULL && !s->facts.history_complete)
         s->degraded =

@@ -13,6 +13,7 @@
 #include "mvcc/facts.h"
 #include "snapshot/choose.h"
 #include "snapshot/kind.h"
+#include "snapshot/store.h"
 #include "snapshot/trailer.h"
 #include "wire/wire.h"
 
@@ -29,6 +30,7 @@ struct snap_save_options {
     bool rate_auto; /* SNAP_LOCAL_RATE for a member on this host, else unlimited */
     uint64_t rate;  /* bytes a second, 0: unlimited; when not rate_auto */
     bool allow_same_filesystem; /* as a running etcd's data, down to the usual reserve */
+    const struct snap_store_end *end; /* NULL: a local file; else `file` only names it */
 
     /* Called before the first stream: what is saved is this revision of this cluster, or
      * a later one. Its failure ends the save. NULL: nobody wants to know. */
@@ -38,14 +40,15 @@ struct snap_save_options {
 
 struct snap_saved {
     struct snap_kind kind;
-    uint64_t size, stored_size;  /* database with trailer; the file */
+    uint64_t size, stored_size;  /* database with trailer; the file, 0 with an `end` */
     uint8_t sha256[SHA256_SIZE]; /* of the file as stored */
     struct mvcc_facts facts;     /* what the snapshot holds */
     uint64_t member_id;
     char endpoint[256];
     const char *reason;   /* why this member; static text */
     const char *degraded; /* NULL, or what is wrong with the cluster; static text */
-    bool proved; /* pages and records checked, the stored bytes read again and compared */
+    bool checked;         /* all pages and records */
+    bool proved; /* and the stored bytes were read again and compared; not by an `end` */
     uint64_t took_ms;
 };
 

@@ -25,7 +25,7 @@ enum rc snap_store_check(const struct snap_store_options *o, struct err *e)
                        "recipients are given, but the name '%s' does not end in .age" HINT
                        "name it .db.zst.age or .db.age",
                        o->file);
-    return posix_put_check(o->file, e);
+    return o->end != NULL ? RC_OK : posix_put_check(o->file, e);
 }
 
 /* A full disk stops etcd: next to its data a backup keeps a tenth of the file system
@@ -40,7 +40,7 @@ enum rc snap_store_reserve(const struct snap_store_options *o, uint64_t *reserve
     bool found = false;
 
     *reserve = FILE_RESERVE_DEFAULT;
-    if (strcmp(o->file, "-") == 0)
+    if (o->end != NULL || strcmp(o->file, "-") == 0)
         return RC_OK;
     TRY(neighbor_find(o->file, &n, &found, e));
     if (!found)
@@ -57,21 +57,31 @@ enum rc snap_store_reserve(const struct snap_store_options *o, uint64_t *reserve
     return RC_OK;
 }
 
+static enum rc last_sink(const struct snap_store_options *o, uint64_t reserve,
+                         uint64_t size, struct file_sink_result *result,
+                         struct sink **out, struct err *e)
+{
+    const struct posix_put_options put = {
+        .file = { .expected_size = size,
+                  .reserve = reserve,
+                  .read_back = true,
+                  .result = result },
+    };
+
+    if (o->end != NULL)
+        return o->end->make(o->end->arg, size, out, e);
+    return posix_put_new(o->file, &put, out, e);
+}
+
 /* Built from the file outwards. */
 enum rc snap_store_new(const struct snap_store_options *o, uint64_t reserve,
                        uint64_t size, struct snap_store_result *result, struct sink **out,
                        struct err *e)
 {
     struct snap_kind kind = snap_kind_of_name(o->file);
-    const struct posix_put_options put = {
-        .file = { .expected_size = kind.zstd ? 0 : size,
-                  .reserve = reserve,
-                  .read_back = true,
-                  .result = &result->file },
-    };
     OWNED(sink) chain = NULL;
 
-    TRY(posix_put_new(o->file, &put, &chain, e));
+    TRY(last_sink(o, reserve, kind.zstd ? 0 : size, &result->file, &chain, e));
     TRY(sha256_sink_new(GIVE(chain), result->sha256, &chain, e));
     if (kind.age)
         TRY(seal_sink_new(GIVE(chain), o->recipients, &chain, e));

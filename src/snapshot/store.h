@@ -3,7 +3,8 @@
  *
  *     ... -> [zstd] -> [age] -> sha256 -> file
  *
- * Next to the data of a running etcd a tenth of the file system stays free. */
+ * Next to the data of a running etcd a tenth of the file system stays free. Whoever
+ * stores elsewhere than in a local file brings the last sink, and its promises. */
 #ifndef SNAPSHOT_STORE_H
 #define SNAPSHOT_STORE_H
 
@@ -11,15 +12,23 @@
 #include "filter/seal.h"
 #include "snapshot/kind.h"
 
+/* Instead of a local file: `make` gives the last sink of one attempt. `size` is that of
+ * the database, 0 when it is not known or is no measure of what will be stored. */
+struct snap_store_end {
+    enum rc (*make)(void *arg, uint64_t size, struct sink **out, struct err *e);
+    void *arg;
+};
+
 struct snap_store_options {
     const char *file; /* ".zst" and ".age" in its name say how; "-": standard output */
     const struct age_recipients *recipients; /* for ".age"; borrowed */
     bool allow_same_filesystem; /* as a running etcd's data, down to the usual reserve */
+    const struct snap_store_end *end; /* NULL: a local file; else `file` only names it */
 };
 
 struct snap_store_result {
-    struct file_sink_result file;
-    uint8_t sha256[SHA256_SIZE]; /* of the file as stored */
+    struct file_sink_result file; /* zero where `end` took the bytes */
+    uint8_t sha256[SHA256_SIZE];  /* of the file as stored */
 };
 
 /* RC_USAGE when name and recipients do not fit together; RC_REFUSED when the file exists
