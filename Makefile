@@ -12,7 +12,7 @@ CFLAGS.fuzz     := -O1 -g -DSANITIZE -fsanitize=fuzzer-no-link,address,undefined
                    -fno-sanitize-recover=all
 MODE.CFLAGS     := $(CFLAGS.$(MODE))
 
-PKGS.holdfast := libcurl libzstd libcrypto json-c libprotobuf-c libisal sqlite3 libcrypt
+PKGS.holdfast := libcurl libzstd libcrypto json-c libprotobuf-c libisal sqlite3 libcrypt libcyaml
 # Generated code is the same in every MODE, so it lies beside them.
 GENDIR   := build/gen/proto
 CPPFLAGS += -D_GNU_SOURCE -Isrc -I$(GENDIR)
@@ -30,6 +30,7 @@ uses.util     :=
 uses.crypto   := util
 uses.codec    := util
 uses.sql      := util
+uses.yaml     := util
 uses.filter   := crypto codec util
 uses.http     := util
 uses.boltdb   := filter crypto codec util
@@ -37,6 +38,7 @@ uses.wal      := crypto codec util
 uses.storage  := filter crypto codec util
 uses.wire     := http filter crypto codec util
 uses.mvcc     := boltdb filter crypto codec util
+uses.host     := storage yaml filter crypto codec util
 uses.machine  := mvcc wal boltdb filter crypto codec util
 uses.grpcd    := crypto codec util
 uses.snapshot := mvcc wire storage wal boltdb http filter crypto codec util
@@ -49,6 +51,7 @@ uses.care     := member sql $(uses.member)
 uses.membership := care member sql $(uses.member)
 uses.recover  := care datadir machine $(uses.care)
 uses.lab      := member $(uses.member)
+uses.agent    := $(uses.recover)
 uses.cli      := lab membership recover salvage care member sql restore defrag datadir $(uses.datadir)
 
 uses.raftstore := grpcd restore machine $(uses.restore)
