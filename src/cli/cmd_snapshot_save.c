@@ -7,15 +7,14 @@
 #include "cli/facts.h"
 #include "cli/keys.h"
 #include "cli/state.h"
-#include "snapshot/save.h"
+#include "cli/streaming.h"
 #include "util/log.h"
 #include "util/os.h"
 
 struct save_args {
-    const char *file, *from;
+    const char *file;
+    struct stream_args stream;
     struct seal_args seal;
-    struct opt_auto rate;
-    uint64_t stall_timeout_ms;
     bool allow_same_filesystem;
 };
 
@@ -28,13 +27,7 @@ static const struct operand save_operands[] = {
 };
 
 static const struct opt save_opts[] = {
-    OPT(STR, "from", save_args, from, .arg = "leader|follower|ENDPOINT",
-        .help = "take it from this member; else a caught-up follower, then the leader"),
-    OPT(SIZE_AUTO, "rate", save_args, rate, .arg = "B/S|auto", .fallback = "auto",
-        .help = "read at most this much a second, 0 for no limit; auto is 200 MB/s from a "
-                "member on this host and no limit otherwise"),
-    OPT(DURATION, "stall-timeout", save_args, stall_timeout_ms, .arg = "DURATION",
-        .fallback = "30s", .help = "longest wait for the next piece of the database"),
+    STREAM_OPTS(save_args, stream),
     SEAL_OPTS(save_args, seal),
     OPT(FLAG, "allow-same-filesystem", save_args, allow_same_filesystem,
         .help = "next to a running etcd's data keep only the usual reserve free, not a "
@@ -42,26 +35,6 @@ static const struct opt save_opts[] = {
     OPT_DONE,
 };
 /* clang-format on */
-
-/* --from as a rule, or as the spelling of an endpoint that the client uses. */
-static void choose_from(const struct wire_client *w, const char *from,
-                        struct snap_save_options *o)
-{
-    if (from == NULL)
-        return;
-    if (strcmp(from, "leader") == 0 || strcmp(from, "follower") == 0) {
-        o->from = *from == 'l' ? SNAP_FROM_LEADER : SNAP_FROM_FOLLOWER;
-        return;
-    }
-    o->from = SNAP_FROM_ENDPOINT;
-    o->from_endpoint = from;
-    for (size_t i = 0; i < wire_endpoint_count(w); i++) {
-        const char *url = wire_endpoint(w, i), *host = strstr(url, "://");
-
-        if (host != NULL && strcmp(host + 3, from) == 0)
-            o->from_endpoint = url;
-    }
-}
 
 static struct result *describe(const struct save_args *a, const struct snap_saved *s)
 {
@@ -129,18 +102,16 @@ static enum rc save(struct cli *c, const void *args, struct err *e)
     OWNED(wire_client) w = NULL;
     struct snap_save_options o = {
         .file = a->file,
-        .rate_auto = a->rate.automatic,
-        .rate = a->rate.value,
         .allow_same_filesystem = a->allow_same_filesystem,
         .begins = begins,
         .begins_arg = &guard,
     };
 
     TRY(cli_recipients(&a->seal, &recipients, e));
-    c->connection.stall_timeout_ms = a->stall_timeout_ms;
+    c->connection.stall_timeout_ms = a->stream.stall_timeout_ms;
     TRY(cli_connect(c, &login, &w, e));
     o.recipients = recipients;
-    choose_from(w, a->from, &o);
+    cli_stream(w, &a->stream, &o);
     TRY(snap_save(w, &o, &saved, e));
     if (strcmp(a->file, "-") != 0) {
         OWNED(result) r = describe(a, &saved);
