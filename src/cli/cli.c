@@ -5,10 +5,10 @@
 #include <string.h>
 
 #include "cli/commands.h"
-#include "cli/guess.h"
 #include "cli/help.h"
 #include "crypto/secret.h"
 #include "util/clock.h"
+#include "util/guess.h"
 #include "util/log.h"
 #include "util/mem.h"
 

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/guess.h"
+#include "util/guess.h"
 #include "util/log.h"
 
 /* Who gave an option its value, weakest first. */

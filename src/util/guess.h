@@ -1,6 +1,6 @@
 /* "Did you mean": the nearest of some names to a mistyped word. */
-#ifndef CLI_GUESS_H
-#define CLI_GUESS_H
+#ifndef UTIL_GUESS_H
+#define UTIL_GUESS_H
 
 #include <stddef.h>
 

@@ -1,11 +1,11 @@
-#include "cli/guess.h"
+#include "util/guess.h"
 
 #include <stdint.h>
 #include <string.h>
 
 #include "tests/lib/case.h"
 
-CASE(cli_guess, distances)
+CASE(util_guess, distances)
 {
     static const struct {
         const char *a, *b;
@@ -22,7 +22,7 @@ CASE(cli_guess, distances)
                      cases[i].a, cases[i].b);
 }
 
-CASE(cli_guess, long_words_are_far_from_everything)
+CASE(util_guess, long_words_are_far_from_everything)
 {
     char word[65];
 
@@ -36,7 +36,7 @@ CASE(cli_guess, long_words_are_far_from_everything)
     cr_assert_null(g.name);
 }
 
-CASE(cli_guess, the_nearest_wins_and_strangers_lose)
+CASE(util_guess, the_nearest_wins_and_strangers_lose)
 {
     struct guess g = { .word = "snpashot" }, none = { .word = "x" },
                  start = { .word = "snap" };
