@@ -1,0 +1,32 @@
+/* When is a job due next? Pure: what was, and what the clock says now.
+ *
+ * What was missed (the machine slept, the agent was down) is caught up once, not as often
+ * as it was missed. A clock that jumps never starts a storm and never silences a job: a
+ * past that lies in the future is taken to be now. */
+#ifndef AGENT_SCHEDULE_H
+#define AGENT_SCHEDULE_H
+
+#include "agent/cron.h"
+
+struct schedule {
+    bool is_cron;
+    struct cron cron;
+    int64_t every_s;  /* unless is_cron */
+    int64_t jitter_s; /* a job starts up to this much later, always the same for a slot */
+    uint64_t seed; /* differs between jobs and agents, so that they do not start as one */
+};
+
+/* "every 6h", "6h", or what cron_parse takes. RC_USAGE; less than a minute is refused. */
+enum rc schedule_parse(const char *text, struct schedule *out, struct err *e);
+
+struct schedule_past {
+    int64_t last;  /* when it was last begun, seconds since 1970; 0: never */
+    int64_t since; /* when the agent first looked; set by schedule_due while it is 0 */
+};
+
+/* When to begin, in seconds since 1970; not after `now`: begin at once. A cron job that
+ * never ran waits for its time, another one begins at once. To be asked again whenever
+ * the wall clock may have jumped. */
+int64_t schedule_due(const struct schedule *s, struct schedule_past *past, int64_t now);
+
+#endif
