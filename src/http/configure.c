@@ -199,6 +199,24 @@ static void set_protocol(struct setting *s)
         SET(s, CURLOPT_FORBID_REUSE, 1L);
 }
 
+/* A body is sent from memory whatever the method: libcurl can begin again with it. */
+static void set_method(struct setting *s)
+{
+    const struct http_request *q = s->transfer->q;
+
+    if (q->body.p != NULL) {
+        SET(s, CURLOPT_POST, 1L);
+        SET(s, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)q->body.n);
+        SET(s, CURLOPT_POSTFIELDS, (const char *)q->body.p);
+    }
+    if (q->method == NULL)
+        return;
+    if (strcmp(q->method, "HEAD") == 0)
+        SET(s, CURLOPT_NOBODY, 1L);
+    else
+        SET(s, CURLOPT_CUSTOMREQUEST, q->method);
+}
+
 enum rc transfer_configure(struct transfer *t, struct err *e)
 {
     struct setting s = { t, CURLE_OK };
@@ -208,11 +226,7 @@ enum rc transfer_configure(struct transfer *t, struct err *e)
     set_protocol(&s);
     set_tls(&s, t->http);
     SET(&s, CURLOPT_HTTPHEADER, t->headers);
-    if (t->q->body.p != NULL) {
-        SET(&s, CURLOPT_POST, 1L);
-        SET(&s, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)t->q->body.n);
-        SET(&s, CURLOPT_POSTFIELDS, (const char *)t->q->body.p);
-    }
+    set_method(&s);
     SET(&s, CURLOPT_HEADERFUNCTION, on_header);
     SET(&s, CURLOPT_HEADERDATA, t);
     SET(&s, CURLOPT_WRITEFUNCTION, on_body);

@@ -92,13 +92,23 @@ static enum rc limit(struct transfer *t, const char *what, uint64_t ms)
     return t->rc = err_set(&t->err, RC_NET, "%s %" PRIu64 " ms", what, ms);
 }
 
+static uint64_t count_bytes(const struct transfer *t)
+{
+    curl_off_t sent = 0;
+
+    if (t->q->progress != NULL)
+        return *t->q->progress;
+    curl_easy_getinfo(t->easy, CURLINFO_SIZE_UPLOAD_T, &sent);
+    return t->told.body_bytes + (uint64_t)sent;
+}
+
 /* Progress is counted in useful bytes, not in messages or packets: a server whose disk
  * fails keeps sending empty messages for ever, and one byte every 25 s is no progress
  * either, which is what the average is for. */
 static enum rc check_progress(struct transfer *t, uint64_t now)
 {
     const struct http_request *q = t->q;
-    uint64_t count = q->progress == NULL ? t->told.body_bytes : *q->progress;
+    uint64_t count = count_bytes(t);
     uint64_t took = now - t->started_ms;
 
     if (count != t->progress) {

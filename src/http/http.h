@@ -42,14 +42,16 @@ typedef enum rc http_body_fn(void *arg, struct bytes piece, struct err *e);
 struct http_request {
     const char *url;
     const char *const *headers; /* "name: value" lines, NULL ends them; may be NULL */
-    struct bytes body;          /* POST when body.p is set, else GET */
+    struct bytes body;          /* borrowed */
+    const char *method;         /* NULL: POST when body.p is set, else GET */
     bool http2;                 /* HTTP/2 or nothing: prior knowledge, or ALPN over TLS */
     bool once; /* never sent twice, whatever libcurl thinks of a reused connection */
 
     uint64_t total_ms;        /* the whole transfer; 0: no limit */
     uint64_t stall_ms;        /* without progress; 0: no limit */
     uint64_t rate_min;        /* bytes a second on average, once stall_ms have passed */
-    const uint64_t *progress; /* a growing count of useful bytes; NULL: all body bytes */
+    const uint64_t *progress; /* a growing count of useful bytes; NULL: all body bytes,
+                               * those sent and those received */
 
     http_header_fn *on_header; /* may be NULL */
     http_body_fn *on_body;

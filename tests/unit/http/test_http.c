@@ -362,6 +362,44 @@ CASE(http_http, plain_http_1_is_no_http_2)
                              "expects TLS");
 }
 
+CASE(http_http, any_method_takes_a_body_from_memory)
+{
+    static const char answer[] = "HTTP/1.1 200 OK\r\nETag: \"x\"\r\n"
+                                 "Content-Length: 0\r\n\r\n";
+    static const struct {
+        const char *method, *body, *head;
+    } rows[] = {
+        { "PUT", "abc", "PUT /k HTTP/1.1\r\n" },
+        { "POST", "", "POST /k HTTP/1.1\r\n" },
+        { "DELETE", NULL, "DELETE /k HTTP/1.1\r\n" },
+        { "HEAD", NULL, "HEAD /k HTTP/1.1\r\n" },
+    };
+    CANNED s;
+
+    canned_start(&s, answer, sizeof answer - 1);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        OWNED(http) h = plain();
+        struct seen seen = { 0 };
+        struct http_answer told;
+        struct err e = { 0 };
+        struct http_request q = { .url = url_of(s.port, "/k"),
+                                  .method = rows[i].method,
+                                  .on_header = on_header,
+                                  .on_body = on_body,
+                                  .arg = &seen };
+
+        if (rows[i].body != NULL)
+            q.body = bytes_str(rows[i].body);
+        OK(http_perform(h, &q, &told, &e), &e);
+        cr_assert(strncmp(s.request, rows[i].head, strlen(rows[i].head)) == 0, "%s",
+                  s.request);
+        if (rows[i].body != NULL)
+            cr_assert(strstr(s.request, rows[i].body[0] == '\0' ? "Content-Length: 0\r\n"
+                                                                : "\r\n\r\nabc") != NULL,
+                      "%s", s.request);
+    }
+}
+
 CASE(http_http, unusable_options_are_refused)
 {
     const char *dir = tmpdir_new();
