@@ -55,14 +55,20 @@ enum rc kdf_hkdf(struct bytes secret, struct bytes salt, const char *info,
     return RC_OK;
 }
 
-enum rc kdf_hmac(const struct key *k, struct bytes data, uint8_t mac[static 32],
-                 struct err *e)
+enum rc kdf_hmac_any(struct bytes key, struct bytes data, uint8_t mac[static 32],
+                     struct err *e)
 {
-    if (HMAC(EVP_sha256(), k->b, sizeof k->b, data.p, data.n, mac, NULL) == NULL) {
+    if (HMAC(EVP_sha256(), key.p, (int)key.n, data.p, data.n, mac, NULL) == NULL) {
         ERR_clear_error();
         return err_set(e, RC_INTERNAL, "OpenSSL cannot compute HMAC");
     }
     return RC_OK;
+}
+
+enum rc kdf_hmac(const struct key *k, struct bytes data, uint8_t mac[static 32],
+                 struct err *e)
+{
+    return kdf_hmac_any(BYTES_OF(k->b), data, mac, e);
 }
 
 static uint64_t half_of_memory(void)

@@ -14,6 +14,10 @@ enum rc kdf_hkdf(struct bytes secret, struct bytes salt, const char *info,
 enum rc kdf_hmac(const struct key *k, struct bytes data, uint8_t mac[static 32],
                  struct err *e);
 
+/* The same with a key of any length. */
+enum rc kdf_hmac_any(struct bytes key, struct bytes data, uint8_t mac[static 32],
+                     struct err *e);
+
 /* scrypt (RFC 7914) with N = 2^work_factor, r = 8, p = 1: N KiB of memory.
  * RC_NOMEM when that is more than half of the machine's, so that a passphrase file
  * cannot push a server into the arms of the OOM killer. */

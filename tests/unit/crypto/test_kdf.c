@@ -29,6 +29,24 @@ CASE(crypto_kdf, hkdf_has_the_published_values)
     assert_hex(k.b, "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d");
 }
 
+/* RFC 4231, test cases 2 (a short key) and 6 (longer than a block). */
+CASE(crypto_kdf, hmac_takes_a_key_of_any_length)
+{
+    struct err e = { 0 };
+    uint8_t mac[32], longest[131];
+
+    memset(longest, 0xaa, sizeof longest);
+    OK(kdf_hmac_any(bytes_str("Jefe"), bytes_str("what do ya want for nothing?"), mac,
+                    &e),
+       &e);
+    assert_hex(mac, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+    OK(kdf_hmac_any(BYTES_OF(longest),
+                    bytes_str("Test Using Larger Than Block-Size Key - Hash Key First"),
+                    mac, &e),
+       &e);
+    assert_hex(mac, "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
+}
+
 CASE(crypto_kdf, hmac_has_the_value_of_another_implementation)
 {
     struct err e = { 0 };
