@@ -2,7 +2,6 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "cli/confirm.h"
 #include "cli/state.h"
@@ -176,10 +175,7 @@ static enum rc announce(void *arg, const struct membership_look *l,
                    "data directory:\n\n",
                    id);
     for (char *line = text; *line != '\0'; line = rest) {
-        size_t n = strcspn(line, "\n");
-
-        rest = line + n + (line[n] == '\n');
-        line[n] = '\0';
+        rest = str_line(line);
         printer_put_printable(to->to, line);
         printer_put(to->to, "\n");
     }

@@ -226,7 +226,6 @@ static enum rc draw(const struct recover_verdict *v, struct result *r, struct er
     AT_END(printer_clear) struct printer p = { .fd = -1, .name = "memory" };
     OWNED(result) who = members(v);
     OWNED(result) copies = candidates(v);
-    char *rest, *line;
 
     printer_printf(&p, "Verdict:  %s\n", headline(v));
     if (v->cluster_id != 0)
@@ -241,19 +240,7 @@ static enum rc draw(const struct recover_verdict *v, struct result *r, struct er
         printer_put(&p, "\n");
     TRY(render(&p, RENDER_SIMPLE, copies, e));
     draw_text(&p, v);
-    TRY(printer_flush(&p, e));
-    AT_END(mem_end) char *text = mem_str(printer_text(&p));
-
-    if (text == NULL)
-        return err_set(e, RC_NOMEM, "no memory for a result");
-    for (line = text; *line != '\0'; line = rest) {
-        size_t n = strcspn(line, "\n");
-
-        rest = line + n + (line[n] == '\n' ? 1 : 0);
-        line[n] = '\0';
-        result_line(r, "%s", line);
-    }
-    return RC_OK;
+    return result_drawn(r, &p, e);
 }
 
 static struct json *notes_json(const struct recover_verdict *v)

@@ -212,26 +212,13 @@ static enum rc draw(const struct visit *v, struct result *r, struct err *e)
 {
     AT_END(printer_clear) struct printer p = { .fd = -1, .name = "memory" };
     OWNED(result) brief = members_brief(&v->view);
-    char *rest, *line;
 
     draw_head(&p, v);
     draw_certs(&p, v);
     printer_put(&p, "\n");
     TRY(render(&p, RENDER_SIMPLE, brief, e));
     draw_findings(&p, v);
-    TRY(printer_flush(&p, e));
-    AT_END(mem_end) char *text = mem_str(printer_text(&p));
-
-    if (text == NULL)
-        return err_set(e, RC_NOMEM, "no memory for a result");
-    for (line = text; *line != '\0'; line = rest) {
-        size_t n = strcspn(line, "\n");
-
-        rest = line + n + (line[n] == '\n' ? 1 : 0);
-        line[n] = '\0';
-        result_line(r, "%s", line);
-    }
-    return RC_OK;
+    return result_drawn(r, &p, e);
 }
 
 static enum rc show(struct cli *c, const struct visit *v, struct err *e)

@@ -66,6 +66,9 @@ void result_nest(struct result *r, const char *label, const char *key,
  * printable. */
 void result_line(struct result *r, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
+/* The same for each line of what was drawn into a printer that keeps it in memory. */
+enum rc result_drawn(struct result *r, struct printer *drawn, struct err *e);
+
 /* RC_NOMEM. Ends with a newline; nothing at all for an empty list but in JSON ("[]"). */
 enum rc render(struct printer *to, enum render_format format, const struct result *r,
                struct err *e);

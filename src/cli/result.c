@@ -267,3 +267,18 @@ void result_line(struct result *r, const char *fmt, ...)
     kept = str_list_add(&r->lines, text, &r->failure);
     (void)kept;
 }
+
+enum rc result_drawn(struct result *r, struct printer *drawn, struct err *e)
+{
+    TRY(printer_flush(drawn, e));
+    AT_END(mem_end) char *text = mem_str(printer_text(drawn));
+    char *rest;
+
+    if (text == NULL)
+        return err_set(e, RC_NOMEM, "no memory for a result");
+    for (char *line = text; *line != '\0'; line = rest) {
+        rest = str_line(line);
+        result_line(r, "%s", line);
+    }
+    return RC_OK;
+}

@@ -303,6 +303,16 @@ void str_printable(char *out, size_t n, struct bytes text)
     out[used] = '\0';
 }
 
+char *str_line(char *s)
+{
+    size_t n = strcspn(s, "\n");
+
+    if (s[n] == '\0')
+        return s + n;
+    s[n] = '\0';
+    return s + n + 1;
+}
+
 bool str_ends(const char *s, const char *suffix)
 {
     size_t n = strlen(s), m = strlen(suffix);

@@ -50,6 +50,9 @@ bool str_unhex(const char *s, uint8_t *out, size_t n); /* exactly 2n digits */
  * and valid UTF-8 stay, all else becomes \xNN. Always ends with NUL, cuts with "...". */
 void str_printable(char *out, size_t n, struct bytes text);
 
+/* Ends the line at `s` where its newline stood; the line after it, or the end. */
+char *str_line(char *s);
+
 bool str_ends(const char *s, const char *suffix);
 
 #endif
