@@ -9,7 +9,6 @@
 #include "restore/place.h"
 #include "util/mem.h"
 #include "util/os.h"
-#include "wal/write.h"
 
 /* ---- libraft's files -------------------------------------------------------------- */
 
@@ -150,19 +149,12 @@ static enum rc write_log(const struct machine *m, const struct identity *me,
         .term = machine_term(m),
         .index = machine_index(m),
     };
-    OWNED_FD int wal = -1;
-    OWNED_FD int snap = -1;
 
     (void)machine_members(m, &seed.member_count);
     TRY(mem_new(&members, (seed.member_count + 1) * sizeof *members, "members", e));
     list_members(m, members);
     seed.members = members;
-    TRY(os_open(AT_FDCWD, restore_place_wal_dir(place), O_RDONLY | O_DIRECTORY, 0, &wal,
-                e));
-    TRY(os_open(AT_FDCWD, restore_place_snap_dir(place), O_RDONLY | O_DIRECTORY, 0, &snap,
-                e));
-    TRY(wal_seed_write(wal, &seed, e));
-    return wal_seed_write_snap(snap, &seed, e);
+    return restore_place_seed(place, &seed, e);
 }
 
 static enum rc write_database(const struct machine *m, const struct restore_place *place,

@@ -266,6 +266,18 @@ const char *restore_place_wal_dir(const struct restore_place *p)
     return p->wal;
 }
 
+enum rc restore_place_seed(const struct restore_place *p, const struct wal_seed *seed,
+                           struct err *e)
+{
+    OWNED_FD int wal = -1, snap = -1;
+
+    TRY(os_open(AT_FDCWD, restore_place_wal_dir(p), O_RDONLY | O_DIRECTORY, 0, &wal, e));
+    TRY(os_open(AT_FDCWD, restore_place_snap_dir(p), O_RDONLY | O_DIRECTORY, 0, &snap,
+                e));
+    TRY(wal_seed_write(wal, seed, e));
+    return wal_seed_write_snap(snap, seed, e);
+}
+
 const char *restore_place_scratch(const struct restore_place *p)
 {
     return p->scratch;

@@ -15,6 +15,7 @@
 
 #include "util/err.h"
 #include "util/own.h"
+#include "wal/write.h"
 
 struct restore_place;
 
@@ -28,6 +29,10 @@ enum rc restore_place_open(const char *data_dir, const char *wal_dir,
 /* Paths inside the temporary place, borrowed: for the writers. */
 const char *restore_place_snap_dir(const struct restore_place *p);
 const char *restore_place_wal_dir(const struct restore_place *p);
+
+/* Writes the log and the .snap with which the members of `seed` begin. */
+enum rc restore_place_seed(const struct restore_place *p, const struct wal_seed *seed,
+                           struct err *e);
 
 /* A file for scratch data in the temporary place; it goes with it. */
 const char *restore_place_scratch(const struct restore_place *p);

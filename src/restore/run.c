@@ -13,7 +13,6 @@
 #include "util/os.h"
 #include "util/stop.h"
 #include "util/str.h"
-#include "wal/write.h"
 
 static enum rc write_log(const struct restore_plan *p, const struct restore_place *place,
                          struct err *e)
@@ -27,7 +26,6 @@ static enum rc write_log(const struct restore_plan *p, const struct restore_plac
         .term = 1,
         .index = p->members.count,
     };
-    OWNED_FD int wal = -1, snap = -1;
 
     for (size_t i = 0; i < p->members.count; i++) {
         const struct restore_member *m = &p->members.items[i];
@@ -39,12 +37,7 @@ static enum rc write_log(const struct restore_plan *p, const struct restore_plac
             .peer_url_count = m->peer_urls.count,
         };
     }
-    TRY(os_open(AT_FDCWD, restore_place_wal_dir(place), O_RDONLY | O_DIRECTORY, 0, &wal,
-                e));
-    TRY(os_open(AT_FDCWD, restore_place_snap_dir(place), O_RDONLY | O_DIRECTORY, 0, &snap,
-                e));
-    TRY(wal_seed_write(wal, &seed, e));
-    return wal_seed_write_snap(snap, &seed, e);
+    return restore_place_seed(place, &seed, e);
 }
 
 /* A newer schema than the target knows makes that etcd refuse to start, or worse. */
