@@ -228,7 +228,6 @@ static enum rc take(const struct care_defrag_job *job, struct care_view *v,
                     struct care_defrag *d, const struct care_defrag_step *step,
                     struct err *e)
 {
-    struct err unwritten = { 0 };
     char what[200];
     int64_t row;
     enum rc rc;
@@ -239,9 +238,7 @@ static enum rc take(const struct care_defrag_job *job, struct care_view *v,
     rc = step->kind == CARE_DEFRAG_MOVE ? move(job, v, d, step, e)
                                         : rewrite(job, v, d, step, e);
     stop_hold(false);
-    if (care_journal_step_end(job->journal, row, rc, rc == RC_OK ? NULL : e->why,
-                              &unwritten) != RC_OK)
-        log_warn("the journal does not tell how '%s' ended: %s", what, unwritten.why);
+    care_journal_settle_step(job->journal, row, what, rc, e);
     return rc;
 }
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "util/clock.h"
+#include "util/log.h"
 
 enum { LOOK_BACK_S = 30 * 24 * 3600 };
 
@@ -65,6 +66,24 @@ enum rc care_journal_end(struct care_journal *j, enum rc rc, const char *why,
                   SQL(SQL_INT(now_s()), SQL_INT(rc_exit_status(rc)), SQL_TEXT(why),
                       SQL_INT(j->operation)),
                   e);
+}
+
+void care_journal_settle_step(struct care_journal *j, int64_t step, const char *what,
+                              enum rc rc, const struct err *e)
+{
+    struct err unwritten = { 0 };
+
+    if (care_journal_step_end(j, step, rc, rc == RC_OK ? NULL : e->why, &unwritten) !=
+        RC_OK)
+        log_warn("the journal does not tell how '%s' ended: %s", what, unwritten.why);
+}
+
+void care_journal_settle(struct care_journal *j, enum rc rc, const struct err *e)
+{
+    struct err unwritten = { 0 };
+
+    if (care_journal_end(j, rc, rc == RC_OK ? NULL : e->why, &unwritten) != RC_OK)
+        log_warn("the journal does not tell how this run ended: %s", unwritten.why);
 }
 
 struct search {

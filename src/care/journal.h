@@ -26,6 +26,12 @@ enum rc care_journal_step_end(struct care_journal *j, int64_t step, enum rc rc,
 enum rc care_journal_end(struct care_journal *j, enum rc rc, const char *why,
                          struct err *e);
 
+/* The same for whoever goes on anyway: `e` is why it failed, if it did. What was done is
+ * done: a journal that does not take it is a warning. */
+void care_journal_settle_step(struct care_journal *j, int64_t step, const char *what,
+                              enum rc rc, const struct err *e);
+void care_journal_settle(struct care_journal *j, enum rc rc, const struct err *e);
+
 /* An operation that began and has no end, of a process that is gone. */
 struct care_unfinished {
     int64_t operation, begun;

@@ -64,16 +64,13 @@ typedef enum rc step_fn(const struct care_fix_job *job, struct care_fix *f,
 static enum rc take(const struct care_fix_job *job, const char *what, step_fn *fn,
                     struct care_fix *f, struct err *e)
 {
-    struct err unwritten = { 0 };
     int64_t row;
     enum rc rc;
 
     TRY(stop_check(e));
     TRY(care_journal_step(job->defrag.journal, what, &row, e));
     rc = fn(job, f, e);
-    if (care_journal_step_end(job->defrag.journal, row, rc, rc == RC_OK ? NULL : e->why,
-                              &unwritten) != RC_OK)
-        log_warn("the journal does not tell how '%s' ended: %s", what, unwritten.why);
+    care_journal_settle_step(job->defrag.journal, row, what, rc, e);
     return rc == RC_OK ? rc : err_wrap(e, "%s", what);
 }
 

@@ -236,7 +236,6 @@ static enum rc disarm_one(struct care_journal *j, struct wire_client *w,
                           const struct care_view *v, struct wire_alarm alarm,
                           struct err *e)
 {
-    struct err unwritten = { 0 };
     char what[120];
     int64_t step;
     enum rc rc;
@@ -244,9 +243,7 @@ static enum rc disarm_one(struct care_journal *j, struct wire_client *w,
     say(v, alarm, what, sizeof what);
     TRY(care_journal_step(j, what, &step, e));
     rc = wire_alarm_disarm(w, alarm, e);
-    if (care_journal_step_end(j, step, rc, rc == RC_OK ? NULL : e->why, &unwritten) !=
-        RC_OK)
-        log_warn("the journal does not tell how '%s' ended: %s", what, unwritten.why);
+    care_journal_settle_step(j, step, what, rc, e);
     return rc;
 }
 
@@ -268,7 +265,6 @@ static enum rc act(struct cli *c, const struct alarm_args *a, struct cli_cluster
     AT_END(wire_alarms_clear) struct wire_alarms still = { 0 };
     OWNED(care_store) store = NULL;
     struct care_journal journal = { 0 };
-    struct err unwritten = { 0 };
     char what[120];
     enum rc rc;
 
@@ -284,8 +280,7 @@ static enum rc act(struct cli *c, const struct alarm_args *a, struct cli_cluster
     cli_state_try(c, &store);
     TRY(care_journal_begin(&journal, store, k->cluster_id, "alarm disarm", what, e));
     rc = disarm_each(&journal, w, &now, &still, e);
-    if (care_journal_end(&journal, rc, rc == RC_OK ? NULL : e->why, &unwritten) != RC_OK)
-        log_warn("the journal does not tell how this run ended: %s", unwritten.why);
+    care_journal_settle(&journal, rc, e);
     return rc;
 }
 

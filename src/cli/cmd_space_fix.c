@@ -205,14 +205,12 @@ static enum rc run(struct visit *x, struct care_journal *journal, struct err *e)
 static enum rc run_in_journal(struct visit *x, struct care_store *store, struct err *e)
 {
     struct care_journal journal;
-    struct err unwritten = { 0 };
     enum rc rc;
 
     TRY(care_journal_begin(&journal, store, x->view.cluster_id, "space fix",
                            "compact, defragment, disarm NOSPACE, prove", e));
     rc = run(x, &journal, e);
-    if (care_journal_end(&journal, rc, rc == RC_OK ? NULL : e->why, &unwritten) != RC_OK)
-        log_warn("the journal does not tell how this run ended: %s", unwritten.why);
+    care_journal_settle(&journal, rc, e);
     return rc;
 }
 

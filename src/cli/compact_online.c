@@ -163,7 +163,6 @@ static enum rc run(struct job *j, struct wire_client *w, struct care_store *stor
                    struct err *e)
 {
     struct care_journal journal = { 0 };
-    struct err unwritten = { 0 };
     char what[100];
     int64_t step;
     enum rc rc;
@@ -178,11 +177,8 @@ static enum rc run(struct job *j, struct wire_client *w, struct care_store *stor
         log_info("somebody else has compacted further meanwhile");
         rc = RC_OK;
     }
-    const char *why = rc == RC_OK ? NULL : e->why;
-
-    if (care_journal_step_end(&journal, step, rc, why, &unwritten) != RC_OK ||
-        care_journal_end(&journal, rc, why, &unwritten) != RC_OK)
-        log_warn("the journal does not tell how this run ended: %s", unwritten.why);
+    care_journal_settle_step(&journal, step, what, rc, e);
+    care_journal_settle(&journal, rc, e);
     return rc;
 }
 

@@ -190,13 +190,11 @@ static enum rc run_steps(struct visit *x, struct care_journal *journal, struct e
         .timeout_ms = x->args->timeout_ms,
         .continue_on_error = x->args->continue_on_error,
     };
-    struct err unwritten = { 0 };
     enum rc rc = care_defrag_run(&job, &x->defrag, e);
 
     if (rc == RC_OK)
         rc = care_defrag_result(&x->defrag, e);
-    if (care_journal_end(journal, rc, rc == RC_OK ? NULL : e->why, &unwritten) != RC_OK)
-        log_warn("the journal does not tell how this run ended: %s", unwritten.why);
+    care_journal_settle(journal, rc, e);
     return rc;
 }
 

@@ -369,12 +369,6 @@ static enum rc take(struct membership_run *r, struct membership_look *l,
 
 /* ---- the whole plan ------------------------------------------------------ */
 
-static void note_down(enum rc rc, const struct err *e)
-{
-    if (rc != RC_OK)
-        log_warn("the journal was not written: %s", e->why);
-}
-
 /* An election may have made the member that is to go the leader. */
 static enum rc step_down(struct membership_run *r, struct membership_look *l,
                          const struct member_step *s, struct err *e)
@@ -393,7 +387,7 @@ static enum rc step(struct membership_run *r, struct membership_look *l,
                     const struct member_step *planned, struct err *e)
 {
     struct member_step s = *planned;
-    struct err ignored = { 0 };
+    struct err unwritten = { 0 };
     char text[300];
     int64_t noted;
     enum rc rc;
@@ -405,13 +399,12 @@ static enum rc step(struct membership_run *r, struct membership_look *l,
     TRY(member_step_judge(&l->table, &s, e));
     membership_describe(l, planned, meant(r, s.kind), text, sizeof text);
     log_info("%s", text);
-    note_down(care_journal_step(r->journal, text, &noted, &ignored), &ignored);
+    if (care_journal_step(r->journal, text, &noted, &unwritten) != RC_OK)
+        log_warn("the journal was not written: %s", unwritten.why);
     rc = take(r, l, &s, e);
     if (rc != RC_OK)
         rc = err_wrap(e, "%s", text);
-    note_down(care_journal_step_end(r->journal, noted, rc, rc == RC_OK ? NULL : e->why,
-                                    &ignored),
-              &ignored);
+    care_journal_settle_step(r->journal, noted, text, rc, e);
     return rc;
 }
 
@@ -457,7 +450,6 @@ static void after_failure(struct membership_run *r, struct membership_look *l,
 enum rc membership_run(struct membership_run *r, struct membership_look *look,
                        const struct member_plan *plan, struct err *e)
 {
-    struct err ignored = { 0 };
     enum rc rc = remember(r, look, 0, e);
 
     expect(r, look);
@@ -468,7 +460,6 @@ enum rc membership_run(struct membership_run *r, struct membership_look *look,
         else
             after_failure(r, look, plan->items[i].kind, e);
     }
-    note_down(care_journal_end(r->journal, rc, rc == RC_OK ? NULL : e->why, &ignored),
-              &ignored);
+    care_journal_settle(r->journal, rc, e);
     return rc;
 }
