@@ -5,6 +5,7 @@
 #include "mvcc/schema.h"
 #include "tests/forge/forge.h"
 #include "tests/lib/case.h"
+#include "tests/lib/image.h"
 #include "util/mem.h"
 
 enum { PAGE = 4096, TRAILER = 32, PAIRS_MAX = 2000 };
@@ -201,21 +202,9 @@ static enum rc take_pair(void *arg, struct bytes key, struct bytes value, uint64
     return RC_OK;
 }
 
-static enum rc image_append(void *arg, const uint8_t *p, size_t n, struct err *e)
-{
-    return buf_add(arg, p, n, e);
-}
-
-static enum rc image_patch(void *arg, const uint8_t *p, size_t n, struct err *e)
-{
-    (void)e;
-    memcpy(((struct buf *)arg)->p, p, n);
-    return RC_OK;
-}
-
 static void rebuild(const struct pairs *p, struct buf *out)
 {
-    const struct bolt_target target = { out, image_append, image_patch };
+    const struct bolt_target target = image_target(out);
     const struct bolt_build_options options = { 0 };
     OWNED(bolt_builder) b = NULL;
     struct err e = { 0 };

@@ -2,6 +2,7 @@
  * key up. What walks clean must come out of the builder with the same pairs. */
 #include "boltdb/build.h"
 #include "tests/fuzz/bolt_image.h"
+#include "tests/lib/image.h"
 
 struct sum {
     uint32_t crc;
@@ -29,18 +30,6 @@ static enum rc on_pair(void *arg, struct bytes key, struct bytes value, uint64_t
     return s->copy == NULL ? RC_OK : bolt_builder_pair(s->copy, key, value, e);
 }
 
-static enum rc append(void *arg, const uint8_t *p, size_t n, struct err *e)
-{
-    return buf_add(arg, p, n, e);
-}
-
-static enum rc patch(void *arg, const uint8_t *p, size_t n, struct err *e)
-{
-    (void)e;
-    memcpy(((struct buf *)arg)->p, p, n);
-    return RC_OK;
-}
-
 static struct sum walk(const struct bolt_file *file, struct bolt_builder *copy,
                        size_t *errors)
 {
@@ -60,7 +49,7 @@ static void rebuild(const struct bolt_file *file, const struct sum *before)
 {
     const struct bolt_build_options options = { .page_size = FUZZ_PAGE };
     AT_END(buf_clear) struct buf to = { 0 };
-    const struct bolt_target target = { &to, append, patch };
+    const struct bolt_target target = image_target(&to);
     OWNED(bolt_builder) b = NULL;
     OWNED(bolt_file) again = NULL;
     struct sum after;

@@ -13,6 +13,7 @@
 #include "sample.h"
 #include "tests/lib/case.h"
 #include "tests/lib/fault.h"
+#include "tests/lib/image.h"
 #include "tests/lib/tmpdir.h"
 #include "util/os.h"
 
@@ -35,18 +36,6 @@ static const struct kv shop[] = {
     { 7, 7, 1, 0, "/x/gone", "w" },
     { 8, 0, 0, 0, "/x/gone", NULL },
 };
-
-static enum rc append(void *arg, const uint8_t *p, size_t n, struct err *e)
-{
-    return buf_add(arg, p, n, e);
-}
-
-static enum rc patch(void *arg, const uint8_t *p, size_t n, struct err *e)
-{
-    (void)e;
-    memcpy(((struct buf *)arg)->p, p, n);
-    return RC_OK;
-}
 
 static void number(struct buf *b, uint32_t field, int64_t value)
 {
@@ -108,7 +97,7 @@ static void put_bucket(struct bolt_builder *b, enum mvcc_bucket bucket,
 static const char *database(const struct kv *kvs, size_t count)
 {
     AT_END(buf_clear) struct buf image = { 0 };
-    const struct bolt_target target = { &image, append, patch };
+    const struct bolt_target target = image_target(&image);
     const struct bolt_build_options options = { 0 };
     const char *path = path_in(tmpdir_new(), "x.db");
     OWNED(bolt_builder) b = NULL;

@@ -4,6 +4,7 @@
 
 #include "boltdb/build.h"
 #include "tests/flow/golden.h"
+#include "tests/lib/image.h"
 #include "util/log.h"
 #include "wal/record.h"
 
@@ -65,22 +66,10 @@ void den_golden(struct den *den, const char *version)
     unpack(version, "0000000000000000-0000000000000000.wal", den->segment);
 }
 
-static enum rc append(void *arg, const uint8_t *p, size_t n, struct err *e)
-{
-    return buf_add(arg, p, n, e);
-}
-
-static enum rc patch(void *arg, const uint8_t *p, size_t n, struct err *e)
-{
-    (void)e;
-    memcpy(((struct buf *)arg)->p, p, n);
-    return RC_OK;
-}
-
 void den_empty_db(const struct den *den)
 {
     AT_END(buf_clear) struct buf file = { 0 };
-    const struct bolt_target target = { &file, append, patch };
+    const struct bolt_target target = image_target(&file);
     const struct bolt_build_options options = { 0 };
     OWNED(bolt_builder) builder = NULL;
     struct err e = { 0 };

@@ -7,6 +7,7 @@
 #include "crypto/sha256.h"
 #include "mvcc/schema.h"
 #include "tests/lib/case.h"
+#include "tests/lib/image.h"
 
 /* splitmix64: the same numbers in every run. */
 uint64_t model_random(uint64_t *seed, uint64_t below)
@@ -205,18 +206,6 @@ void model_pair(const struct model *m, size_t i, struct buf *key, struct buf *va
     OK(pb_put_bytes(value, 5, bytes_str(text), &e), &e);
 }
 
-static enum rc append(void *arg, const uint8_t *p, size_t n, struct err *e)
-{
-    return buf_add(arg, p, n, e);
-}
-
-static enum rc patch(void *arg, const uint8_t *p, size_t n, struct err *e)
-{
-    (void)e;
-    memcpy(((struct buf *)arg)->p, p, n);
-    return RC_OK;
-}
-
 static void build_keys(const struct model *m, struct bolt_builder *b)
 {
     struct err e = { 0 };
@@ -279,7 +268,7 @@ static void put_trailer(struct buf *b)
 struct buf model_image(const struct model *m, bool trailer)
 {
     struct buf image = { 0 };
-    const struct bolt_target target = { &image, append, patch };
+    const struct bolt_target target = image_target(&image);
     const struct bolt_build_options loose = { .fill_percent = 30 };
     OWNED(bolt_builder) b = NULL;
     struct err e = { 0 };

@@ -5,19 +5,8 @@
 #include "defrag/copy.h"
 #include "mvcc/survey.h"
 #include "tests/flow/golden.h"
+#include "tests/lib/image.h"
 #include "tests/unit/defrag/model.h"
-
-static enum rc append(void *arg, const uint8_t *p, size_t n, struct err *e)
-{
-    return buf_add(arg, p, n, e);
-}
-
-static enum rc patch(void *arg, const uint8_t *p, size_t n, struct err *e)
-{
-    (void)e;
-    memcpy(((struct buf *)arg)->p, p, n);
-    return RC_OK;
-}
 
 static struct bolt_file *image_open(const void *p, size_t n)
 {
@@ -42,7 +31,7 @@ static struct bolt_file *copy(const struct bolt_file *from, const struct defrag_
                               struct defrag_copied *out)
 {
     AT_END(buf_clear) struct buf image = { 0 };
-    const struct bolt_target to = { &image, append, patch };
+    const struct bolt_target to = image_target(&image);
     struct err e = { 0 };
 
     OK(defrag_copy(from, k, &to, NULL, out, &e), &e);
@@ -180,7 +169,7 @@ CASE(proof, fails_for_anything_else)
 CASE(copy, takes_etcd_databases_only)
 {
     AT_END(buf_clear) struct buf image = { 0 };
-    const struct bolt_target to = { &image, append, patch };
+    const struct bolt_target to = image_target(&image);
     const struct bolt_build_options options = { 0 };
     OWNED(bolt_builder) b = NULL;
     struct defrag_copied told;

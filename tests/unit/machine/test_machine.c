@@ -4,6 +4,7 @@
 
 #include "tests/lib/case.h"
 #include "tests/lib/fault.h"
+#include "tests/lib/image.h"
 #include "tests/unit/machine/mfixture.h"
 #include "tests/unit/mvcc/fixture.h"
 #include "util/mem.h"
@@ -469,18 +470,6 @@ static void add_bucket(struct bolt_builder *b, const char *name, const char *key
     OK(bolt_builder_pair(b, bytes_str(key), bytes_str(value), &e), &e);
 }
 
-static enum rc image_append(void *arg, const uint8_t *p, size_t n, struct err *e)
-{
-    return buf_add(arg, p, n, e);
-}
-
-static enum rc image_patch(void *arg, const uint8_t *p, size_t n, struct err *e)
-{
-    (void)e;
-    memcpy(((struct buf *)arg)->p, p, n);
-    return RC_OK;
-}
-
 static const char *stored(const struct bolt_file *f, const char *bucket, const char *key)
 {
     static char shown[64];
@@ -499,7 +488,7 @@ static const char *stored(const struct bolt_file *f, const char *bucket, const c
 CASE(machine, keeps_buckets_and_keys_that_nobody_knows)
 {
     AT_END(buf_clear) struct buf image = { 0 };
-    const struct bolt_target target = { &image, image_append, image_patch };
+    const struct bolt_target target = image_target(&image);
     const struct bolt_build_options options = { 0 };
     OWNED(bolt_builder) b = NULL;
     OWNED(bolt_file) file = NULL;

@@ -7,6 +7,7 @@
 #include "boltdb/build.h"
 #include "codec/pb.h"
 #include "tests/lib/case.h"
+#include "tests/lib/image.h"
 #include "util/mem.h"
 #include "util/os.h"
 #include "util/str.h"
@@ -151,18 +152,6 @@ void database_meta(struct database *db, int64_t finished, int64_t scheduled)
     pairs_add(meta, bytes_str("term"), BYTES_OF(two));
 }
 
-static enum rc image_append(void *arg, const uint8_t *p, size_t n, struct err *e)
-{
-    return buf_add(arg, p, n, e);
-}
-
-static enum rc image_patch(void *arg, const uint8_t *p, size_t n, struct err *e)
-{
-    (void)e;
-    memcpy(((struct buf *)arg)->p, p, n);
-    return RC_OK;
-}
-
 static void build_bucket(struct bolt_builder *b, const struct database *db,
                          enum mvcc_bucket bucket)
 {
@@ -185,7 +174,7 @@ static void build_bucket(struct bolt_builder *b, const struct database *db,
 struct buf database_image(const struct database *db)
 {
     struct buf image = { .cap_max = 1 << 28 };
-    const struct bolt_target target = { &image, image_append, image_patch };
+    const struct bolt_target target = image_target(&image);
     const struct bolt_build_options options = { 0 };
     OWNED(bolt_builder) b = NULL;
     struct err e = { 0 };

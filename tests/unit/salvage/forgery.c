@@ -9,6 +9,7 @@
 #include "codec/pb.h"
 #include "defrag/keep.h"
 #include "tests/flow/golden.h"
+#include "tests/lib/image.h"
 
 enum { PAGE = 512, RECORDS = 4000, KEYS = 200, VALUE = 4096, INDEX = 4711 };
 
@@ -101,18 +102,6 @@ static void write_pair(const struct step *s, struct buf *key, struct buf *value)
 
 /* ---- a file ------------------------------------------------------------------------ */
 
-static enum rc append(void *arg, const uint8_t *p, size_t n, struct err *e)
-{
-    return buf_add(arg, p, n, e);
-}
-
-static enum rc patch(void *arg, const uint8_t *p, size_t n, struct err *e)
-{
-    (void)e;
-    memcpy(((struct buf *)arg)->p, p, n);
-    return RC_OK;
-}
-
 static void put(struct bolt_builder *to, const char *key, const void *value, size_t n)
 {
     struct err e = { 0 };
@@ -153,7 +142,7 @@ static struct buf build(const struct past *p, uint64_t at, int64_t compacted)
 {
     const struct bolt_build_options options = { .page_size = PAGE };
     struct buf image = { 0 };
-    const struct bolt_target to = { &image, append, patch };
+    const struct bolt_target to = image_target(&image);
     OWNED(bolt_builder) b = NULL;
     struct err e = { 0 };
     uint64_t size;

@@ -4,6 +4,7 @@
 
 #include "boltdb/walk.h"
 #include "mvcc/survey.h"
+#include "tests/lib/image.h"
 
 /* ---- what a file holds ------------------------------------------------------------- */
 
@@ -134,18 +135,6 @@ void saved_clear(struct saved *s)
     mem_free(s->cargo);
 }
 
-static enum rc append(void *arg, const uint8_t *p, size_t n, struct err *e)
-{
-    return buf_add(arg, p, n, e);
-}
-
-static enum rc patch(void *arg, const uint8_t *p, size_t n, struct err *e)
-{
-    (void)e;
-    memcpy(((struct buf *)arg)->p, p, n);
-    return RC_OK;
-}
-
 static void must_be_clean(struct saved *s)
 {
     const struct mvcc_survey_options o = { .level = MVCC_FULL };
@@ -166,7 +155,7 @@ static void must_be_clean(struct saved *s)
 enum rc wreck_salvage(const struct wreck *w, struct saved *out, struct err *e)
 {
     OWNED_FD int fd = memory_file(w->damaged.p, w->damaged.n);
-    const struct bolt_target to = { &out->image, append, patch };
+    const struct bolt_target to = image_target(&out->image);
     uint64_t size;
 
     TRY(salvage_read(fd, "wreck", &(struct salvage_how){ 0 }, &out->result, e));

@@ -8,6 +8,7 @@
 #include "boltdb/build.h"
 #include "codec/pb.h"
 #include "tests/lib/case.h"
+#include "tests/lib/image.h"
 #include "tests/lib/tmpdir.h"
 #include "util/os.h"
 
@@ -55,18 +56,6 @@ const char *golden_file(const char *name)
 }
 
 /* ---- invented databases ----------------------------------------------------------- */
-
-static enum rc append(void *arg, const uint8_t *p, size_t n, struct err *e)
-{
-    return buf_add(arg, p, n, e);
-}
-
-static enum rc patch(void *arg, const uint8_t *p, size_t n, struct err *e)
-{
-    (void)e;
-    memcpy(((struct buf *)arg)->p, p, n);
-    return RC_OK;
-}
 
 static void pair(struct bolt_builder *b, struct bytes key, struct bytes value)
 {
@@ -136,7 +125,7 @@ static void put_bucket(struct bolt_builder *b, const struct invented *db,
 const char *invented_file(const struct invented *db)
 {
     AT_END(buf_clear) struct buf image = { 0 };
-    const struct bolt_target target = { &image, append, patch };
+    const struct bolt_target target = image_target(&image);
     const struct bolt_build_options options = { 0 };
     OWNED(bolt_builder) b = NULL;
     struct err e = { 0 };
