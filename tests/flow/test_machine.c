@@ -576,20 +576,6 @@ static void manage_users(struct cluster *k, struct wire_client *c)
     k->user = NULL;
 }
 
-static uint64_t index_of(const struct bolt_file *f)
-{
-    struct err e = { 0 };
-    struct bytes value;
-    uint64_t index;
-    bool found;
-
-    OK(bolt_file_get(f, "meta", bytes_str(MVCC_CONSISTENT_INDEX), &value, &found, &e),
-       &e);
-    cr_assert(found);
-    OK(mvcc_u64_read(value, &index, &e), &e);
-    return index;
-}
-
 EACH_ETCD(machine, makes_of_the_log_what_the_server_made)
 {
     OWNED(bolt_file) theirs = NULL;
@@ -616,7 +602,7 @@ EACH_ETCD(machine, makes_of_the_log_what_the_server_made)
     hashes.theirs = theirs;
     OK(machine_new(&options, &m, &e), &e);
     snprintf(path, sizeof path, "%s/member/wal", k.members[0].data_dir);
-    replay(m, path, index_of(theirs));
+    replay(m, path, index_in(theirs));
     OWNED(bolt_file) made = machine_file(m);
 
     same_files(made, theirs, NULL, b->name);

@@ -4,7 +4,9 @@
 #include <sys/mman.h>
 
 #include "boltdb/walk.h"
+#include "mvcc/schema.h"
 #include "tests/lib/case.h"
+#include "tests/lib/image.h"
 #include "util/mem.h"
 #include "util/os.h"
 #include "wal/read.h"
@@ -27,22 +29,10 @@ struct machine *machine_of_patch(int minor, unsigned patch)
 /* ---- files --------------------------------------------------------------------------
  */
 
-static enum rc append(void *arg, const uint8_t *p, size_t n, struct err *e)
-{
-    return buf_add(arg, p, n, e);
-}
-
-static enum rc patch(void *arg, const uint8_t *p, size_t n, struct err *e)
-{
-    (void)e;
-    memcpy(((struct buf *)arg)->p, p, n);
-    return RC_OK;
-}
-
 struct bolt_file *machine_file(const struct machine *m)
 {
     AT_END(buf_clear) struct buf image = { .cap_max = 1 << 28 };
-    const struct bolt_target target = { &image, append, patch };
+    const struct bolt_target target = image_target(&image);
     const struct bolt_build_options options = { 0 };
     OWNED_FD int fd = memfd_create("machine", MFD_CLOEXEC);
     OWNED(bolt_builder) b = NULL;
@@ -173,4 +163,18 @@ void replay(struct machine *m, const char *dir, uint64_t last)
         OK(wal_entry_at(w, i, &entry, &e), &e);
         OK(machine_apply(m, &entry, NULL, &e), &e);
     }
+}
+
+uint64_t index_in(const struct bolt_file *f)
+{
+    struct err e = { 0 };
+    struct bytes value;
+    uint64_t index;
+    bool found;
+
+    OK(bolt_file_get(f, "meta", bytes_str(MVCC_CONSISTENT_INDEX), &value, &found, &e),
+       &e);
+    cr_assert(found);
+    OK(mvcc_u64_read(value, &index, &e), &e);
+    return index;
 }

@@ -11,6 +11,9 @@ struct machine *machine_of_patch(int minor, unsigned patch);
 /* What machine_dump makes, as an open file. */
 struct bolt_file *machine_file(const struct machine *m);
 
+/* The index of the last entry of the log that a database has taken in. */
+uint64_t index_in(const struct bolt_file *f);
+
 /* Both hold the same pairs in the same buckets, but for those that `passes` names. The
  * test fails with the first that differs; `what` says where it was. */
 typedef bool mf_skip(struct bytes bucket, struct bytes key);

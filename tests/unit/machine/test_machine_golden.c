@@ -49,20 +49,6 @@ static bool salted(struct bytes bucket, struct bytes key)
     return bytes_is(bucket, "authUsers");
 }
 
-static uint64_t index_of(const struct bolt_file *f)
-{
-    struct err e = { 0 };
-    struct bytes value;
-    uint64_t index;
-    bool found;
-
-    OK(bolt_file_get(f, "meta", bytes_str(MVCC_CONSISTENT_INDEX), &value, &found, &e),
-       &e);
-    cr_assert(found);
-    OK(mvcc_u64_read(value, &index, &e), &e);
-    return index;
-}
-
 CASE(machine_golden, a_log_makes_the_database_that_etcd_made_of_it)
 {
     static const char wal[] = "0000000000000000-0000000000000000.wal";
@@ -81,7 +67,7 @@ CASE(machine_golden, a_log_makes_the_database_that_etcd_made_of_it)
 
         OK(os_open(AT_FDCWD, path_in(dir, wal), O_WRONLY | O_CREAT, 0600, &fd, &e), &e);
         OK(os_write_full(fd, log.p, log.n, wal, &e), &e);
-        replay(m, dir, index_of(file));
+        replay(m, dir, index_in(file));
         OWNED(bolt_file) ours = machine_file(m);
 
         same_files(ours, file, i == 0 ? salted : NULL, golden_names[i]);
