@@ -151,6 +151,14 @@ static enum rc choose(const struct lab *l, const struct str_list *names,
     return RC_OK;
 }
 
+static enum rc open_chosen(struct cli *c, const struct members_args *a,
+                           struct lab **l, bool which[static LAB_MEMBERS_MAX],
+                           struct err *e)
+{
+    TRY(cli_lab_open(c, a->dir, true, l, e));
+    return choose(*l, &a->members, which, e);
+}
+
 static void note(const struct lab *l, const bool *which, const char *what)
 {
     for (size_t i = 0; i < l->count; i++)
@@ -185,8 +193,7 @@ static enum rc kill_members(struct cli *c, const void *args, struct err *e)
     OWNED(lab) l = NULL;
     bool which[LAB_MEMBERS_MAX] = { 0 };
 
-    TRY(cli_lab_open(c, a->dir, true, &l, e));
-    TRY(choose(l, &a->members, which, e));
+    TRY(open_chosen(c, a, &l, which, e));
     for (size_t i = 0; i < l->count; i++)
         if (which[i])
             TRY(lab_kill(l, i, a->term ? SIGTERM : SIGKILL, e));
@@ -219,8 +226,7 @@ static enum rc start_members(struct cli *c, const void *args, struct err *e)
     OWNED(lab) l = NULL;
     bool which[LAB_MEMBERS_MAX] = { 0 }, started[LAB_MEMBERS_MAX];
 
-    TRY(cli_lab_open(c, a->dir, true, &l, e));
-    TRY(choose(l, &a->members, which, e));
+    TRY(open_chosen(c, a, &l, which, e));
     TRY(lab_start(l, a->members.count == 0 ? NULL : which, started, e));
     note(l, started, "runs");
     return RC_OK;
@@ -259,8 +265,7 @@ static enum rc partition(struct cli *c, const void *args, struct err *e)
     OWNED(lab) l = NULL;
     bool which[LAB_MEMBERS_MAX] = { 0 };
 
-    TRY(cli_lab_open(c, a->dir, true, &l, e));
-    TRY(choose(l, &a->members, which, e));
+    TRY(open_chosen(c, a, &l, which, e));
     TRY(lab_partition(l, which, ways_mean[a->way], e));
     note(l, which, "is cut off from those that were not named");
     return RC_OK;
@@ -289,8 +294,7 @@ static enum rc heal(struct cli *c, const void *args, struct err *e)
     OWNED(lab) l = NULL;
     bool which[LAB_MEMBERS_MAX] = { 0 };
 
-    TRY(cli_lab_open(c, a->dir, true, &l, e));
-    TRY(choose(l, &a->members, which, e));
+    TRY(open_chosen(c, a, &l, which, e));
     for (size_t i = 0; i < l->count; i++)
         which[i] = which[i] || a->members.count == 0;
     TRY(lab_heal(l, which, e));
