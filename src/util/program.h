@@ -1,6 +1,6 @@
 /* Another program, run to its end: no shell, bounded time, bounded memory. */
-#ifndef UTIL_COMMAND_H
-#define UTIL_COMMAND_H
+#ifndef UTIL_PROGRAM_H
+#define UTIL_PROGRAM_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -8,9 +8,9 @@
 #include "util/bytes.h"
 #include "util/err.h"
 
-enum { COMMAND_TAIL = 8 * 1024 };
+enum { PROGRAM_TAIL = 8 * 1024 };
 
-struct command {
+struct program {
     const char *const *argv; /* argv[0]: a path, or a name that PATH leads to */
     const char *const *env;  /* "NAME=value" besides ours, NULL ends it; may be NULL */
     uint64_t timeout_ms;     /* then SIGTERM, and SIGKILL 10 s later; 0: no limit */
@@ -18,19 +18,19 @@ struct command {
     bool idle; /* least priority for processor and disk, so that it hurts nobody */
 };
 
-/* Zero-initialise, end with command_result_clear. */
-struct command_result {
+/* Zero-initialise, end with program_result_clear. */
+struct program_result {
     int status; /* exit status, or 128 + signal */
     bool timed_out;
     uint64_t took_ms;
     struct buf out;              /* what it said; RC_CORRUPT when it was too much */
-    char tail[COMMAND_TAIL + 1]; /* the end of what it complained about */
+    char tail[PROGRAM_TAIL + 1]; /* the end of what it complained about */
 };
-void command_result_clear(struct command_result *r);
+void program_result_clear(struct program_result *r);
 
 /* RC_OK when it ran and ended, whatever its status. RC_NOTFOUND when it cannot be run;
  * RC_INTERRUPTED when a stop is wanted: it is ended first, as after a timeout. Standard
  * input is /dev/null. It dies with the thread that calls this. */
-enum rc command_run(const struct command *c, struct command_result *out, struct err *e);
+enum rc program_run(const struct program *c, struct program_result *out, struct err *e);
 
 #endif

@@ -1,4 +1,4 @@
-#include "util/command.h"
+#include "util/program.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -25,7 +25,7 @@ enum {
     IDLE_CLASS = 3 << 13, /* ioprio_set(2) */
 };
 
-void command_result_clear(struct command_result *r)
+void program_result_clear(struct program_result *r)
 {
     buf_clear(&r->out);
 }
@@ -115,7 +115,7 @@ static enum rc heard(int from, const char *program, struct err *e)
     return err_sys(e, RC_NOTFOUND, "cannot run '%s'", program);
 }
 
-static enum rc start(const struct command *c, struct ends *from, pid_t *out,
+static enum rc start(const struct program *c, struct ends *from, pid_t *out,
                      struct err *e)
 {
     AT_END(ends_close) struct ends to = { -1, -1, -1 };
@@ -142,25 +142,25 @@ static enum rc start(const struct command *c, struct ends *from, pid_t *out,
  */
 
 struct run {
-    const struct command *c;
-    struct command_result *r;
+    const struct program *c;
+    struct program_result *r;
     struct ends from;
     pid_t pid;
     uint64_t began, asked; /* asked: when it was told to end; 0: not yet */
     bool overflow, stopped;
 };
 
-/* The last COMMAND_TAIL bytes stay. */
+/* The last PROGRAM_TAIL bytes stay. */
 static void keep_tail(char *tail, const char *p, size_t n)
 {
     size_t had = strlen(tail);
 
-    if (n > COMMAND_TAIL) {
-        p += n - COMMAND_TAIL;
-        n = COMMAND_TAIL;
+    if (n > PROGRAM_TAIL) {
+        p += n - PROGRAM_TAIL;
+        n = PROGRAM_TAIL;
     }
-    if (had + n > COMMAND_TAIL) {
-        const size_t drop = had + n - COMMAND_TAIL;
+    if (had + n > PROGRAM_TAIL) {
+        const size_t drop = had + n - PROGRAM_TAIL;
 
         memmove(tail, tail + drop, had - drop);
         had -= drop;
@@ -253,7 +253,7 @@ static void run_end(struct run *run)
     ends_close(&run->from);
 }
 
-enum rc command_run(const struct command *c, struct command_result *out, struct err *e)
+enum rc program_run(const struct program *c, struct program_result *out, struct err *e)
 {
     AT_END(run_end)
     struct run run = { .c = c, .r = out, .from = { -1, -1, -1 }, .began = clock_ms() };
