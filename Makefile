@@ -35,7 +35,7 @@ uses.filter   := crypto codec util
 uses.http     := util
 uses.boltdb   := filter crypto codec util
 uses.wal      := crypto codec util
-uses.storage  := filter crypto codec util
+uses.storage  := http filter crypto codec util
 uses.wire     := http filter crypto codec util
 uses.mvcc     := boltdb filter crypto codec util
 uses.host     := storage yaml filter crypto codec util
@@ -114,6 +114,7 @@ TESTCPP := -I. -DHOLDFAST_BIN='"$(abspath $(BUILD)/holdfast)"' \
 $(BUILD)/tests/%.o: CPPFLAGS += $(TESTCPP)
 
 # Fixtures that one folder's tests borrow from another's.
+unitlib.storage := $(wildcard tests/store/*.c)
 unitlib.boltdb  := $(wildcard tests/forge/*.c)
 unitlib.recover := tests/unit/datadir/den.c
 unitlib.machine := $(addprefix tests/unit/mvcc/,fixture.c reference.c story.c)
@@ -132,7 +133,7 @@ unit: $(UNITS:%=unit-%)           ## unit tests in the current MODE
 # Flow tests run the built program against real servers; they need scripts/peers.
 FLOWS := $(patsubst tests/flow/test_%.c,%,$(wildcard tests/flow/test_*.c))
 FLOWLIB := $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(wildcard tests/flow/test_*.c),$(wildcard tests/flow/*.c)) \
-  $(wildcard tests/forge/*.c) \
+  $(wildcard tests/forge/*.c tests/store/*.c) \
   tests/unit/machine/mfixture.c)
 define flow
 $$(BUILD)/tests/flow/$(1): $$(BUILD)/tests/flow/test_$(1).o $$(FLOWLIB) $$(TESTLIB) $$(call archives,cli $$(uses.cli))
