@@ -284,6 +284,20 @@ enum rc os_read_file(const char *path, size_t max, uint8_t **out, size_t *n,
     return RC_OK;
 }
 
+enum rc os_read_regular(const char *path, size_t max, uint8_t **out, size_t *n,
+                        struct err *e)
+{
+    AT_END(buf_clear) struct buf b = { .cap_max = max + 8192 };
+    OWNED_FD int fd = -1;
+    uint64_t size;
+
+    TRY(os_open_regular(path, &fd, &size, e));
+    TRY(read_to_end(fd, path, max, &b, e));
+    *n = b.n;
+    *out = GIVE(b.p);
+    return RC_OK;
+}
+
 static bool is_dots(const char *name)
 {
     return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;

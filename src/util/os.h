@@ -110,6 +110,10 @@ enum rc os_free_space(int fd, uint64_t *out, struct err *e);
 enum rc os_read_file(const char *path, size_t max, uint8_t **out, size_t *n,
                      struct err *e);
 
+/* The same of a regular file only, so that a FIFO put in its place cannot hang us. */
+enum rc os_read_regular(const char *path, size_t max, uint8_t **out, size_t *n,
+                        struct err *e);
+
 /* Remove a file or a whole directory tree below `dir`, never following symlinks.
  * What does not exist is no error. */
 enum rc os_remove_tree(int dir, const char *path, struct err *e);
