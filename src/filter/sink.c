@@ -55,6 +55,29 @@ enum rc null_sink_new(struct sink **out, struct err *e)
     return RC_OK;
 }
 
+struct buf_sink {
+    struct sink base;
+    struct buf *to;
+};
+
+static enum rc buf_write(struct sink *s, const uint8_t *p, size_t n, struct err *e)
+{
+    return buf_add(((struct buf_sink *)s)->to, p, n, e);
+}
+
+static const struct sink_ops buf_ops = { .name = "buffer", .write = buf_write };
+
+enum rc buf_sink_new(struct buf *to, struct sink **out, struct err *e)
+{
+    struct buf_sink *s = NULL;
+
+    TRY(mem_new(&s, sizeof *s, "a sink", e));
+    s->base.ops = &buf_ops;
+    s->to = to;
+    *out = &s->base;
+    return RC_OK;
+}
+
 enum { PIECE = 128 << 10 };
 
 enum rc pump(int fd, const char *name, struct sink *chain, struct err *e)

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "crypto/sha256.h"
+#include "util/bytes.h"
 #include "util/err.h"
 #include "util/own.h"
 
@@ -55,6 +56,9 @@ enum rc sha256_sink_new(struct sink *next, uint8_t digest[static SHA256_SIZE],
 
 /* Drops everything. */
 enum rc null_sink_new(struct sink **out, struct err *e);
+
+/* Appends to the caller's buffer, whose cap_max bounds it. */
+enum rc buf_sink_new(struct buf *to, struct sink **out, struct err *e);
 
 /* Pulls `fd` (named `name` in messages) to its end through the chain and finishes it.
  * Looks at stop_wanted() between pieces. */

@@ -20,6 +20,7 @@ struct posix_put {
     struct temp temp;
     struct sink *file; /* writes to temp.fd, so it must end before that closes */
     struct file_sink_result stored, *result;
+    bool replace;
 };
 
 static enum rc put_write(struct sink *s, const uint8_t *p, size_t n, struct err *e)
@@ -35,11 +36,11 @@ static enum rc put_finish(struct sink *s, struct err *e)
     enum rc rc;
 
     TRY(sink_finish(p->file, e));
-    TRY(temp_publish(&p->temp, e));
+    TRY(p->replace ? temp_replace(&p->temp, e) : temp_publish(&p->temp, e));
     rc = os_sync_dir(p->dir, p->path, e);
-    if (rc != RC_OK)
+    if (rc != RC_OK && !p->replace)
         temp_unpublish(&p->temp);
-    else if (p->result != NULL)
+    else if (rc == RC_OK && p->result != NULL)
         *p->result = p->stored;
     return rc;
 }
@@ -74,23 +75,23 @@ static enum rc check_name(const struct posix_put *p, struct err *e)
 
 /* Whoever may write to the directory may put a link where our file is to be, or swap
  * the file afterwards. The sticky bit leaves that power to its owner alone. */
-static enum rc check_directory(const struct posix_put *p, struct err *e)
+enum rc posix_check_directory(int dir, const char *path, struct err *e)
 {
     struct stat st;
     bool sticky;
 
-    if (os.fstat(p->dir, &st) < 0)
-        return err_sys(e, RC_STORAGE, "cannot stat the directory of '%s'", p->path);
+    if (os.fstat(dir, &st) < 0)
+        return err_sys(e, RC_STORAGE, "cannot stat the directory of '%s'", path);
     sticky = (st.st_mode & S_ISVTX) != 0;
     if ((st.st_mode & S_IWOTH) != 0 && !sticky)
         return err_set(e, RC_REFUSED,
                        "anybody may write to the directory of '%s'" HINT
                        "chmod o-w the directory, or choose another one",
-                       p->path);
+                       path);
     if ((st.st_mode & S_IWGRP) != 0 && !sticky)
-        log_warn("the directory of '%s' is writable for its group", p->path);
+        log_warn("the directory of '%s' is writable for its group", path);
     if (st.st_uid != 0 && st.st_uid != geteuid())
-        log_warn("the directory of '%s' belongs to another user (%u)", p->path,
+        log_warn("the directory of '%s' belongs to another user (%u)", path,
                  (unsigned)st.st_uid);
     return RC_OK;
 }
@@ -99,7 +100,10 @@ static enum rc check_directory(const struct posix_put *p, struct err *e)
 static enum rc check_absent(const struct posix_put *p, struct err *e)
 {
     OWNED_FD int fd = os.openat(p->dir, p->name, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0);
+    struct stat st;
 
+    if (fd >= 0 && p->replace && os.fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+        return RC_OK;
     if (fd >= 0)
         return err_set(e, RC_REFUSED,
                        "'%s' exists already" HINT
@@ -127,31 +131,36 @@ static enum rc prepare(struct posix_put *p, const struct posix_put_options *o,
 {
     struct file_sink_options file = o->file;
 
-    TRY(open_directory(p, e));
+    if (p->dir < 0)
+        TRY(open_directory(p, e));
     TRY(check_name(p, e));
-    TRY(check_directory(p, e));
+    TRY(posix_check_directory(p->dir, p->path, e));
     TRY(check_absent(p, e));
     TRY(temp_sweep(p->dir, p->name, e));
-    TRY(temp_open(&p->temp, p->dir, p->name, o->named_temp, e));
+    TRY(temp_open(&p->temp, p->dir, p->name, o->named_temp || p->replace, e));
     p->result = o->file.result;
     file.result = &p->stored;
     return file_sink_new(p->temp.fd, p->path, &file, &p->file, e);
 }
 
-static enum rc put_new(const char *path, const struct posix_put_options *o,
+/* `dir` -1: the one that the path names. */
+static enum rc put_new(int dir, const char *path, const struct posix_put_options *o,
                        struct sink **out, struct err *e)
 {
+    OWNED_FD int held = dir;
     OWNED(sink) made = NULL;
     struct posix_put *p = NULL;
 
     TRY(mem_new(&p, sizeof *p, "a file under way", e));
     made = &p->base;
     p->base = (struct sink){ .ops = &put_ops };
-    p->dir = -1;
+    p->dir = os_fd_give(&held);
     p->temp.fd = -1;
+    p->replace = o->replace;
     p->path = mem_str(path);
     if (p->path == NULL)
         return err_set(e, RC_NOMEM, "no memory for the path '%s'", path);
+    p->name = strrchr(p->path, '/') == NULL ? p->path : strrchr(p->path, '/') + 1;
     if (prepare(p, o, e) != RC_OK)
         return err_wrap(e, "writing '%s'", path);
     *out = GIVE(made);
@@ -180,15 +189,22 @@ enum rc posix_put_check(const char *path, struct err *e)
     return rc == RC_OK ? rc : err_wrap(e, "writing '%s'", path);
 }
 
+static const struct posix_put_options none = { 0 };
+
+enum rc posix_put_at(int dir, const char *path, const struct posix_put_options *options,
+                     struct sink **out, struct err *e)
+{
+    return put_new(dir, path, options == NULL ? &none : options, out, e);
+}
+
 enum rc posix_put_new(const char *path, const struct posix_put_options *options,
                       struct sink **out, struct err *e)
 {
-    static const struct posix_put_options none = { 0 };
     const struct posix_put_options *o = options == NULL ? &none : options;
 
     if (strcmp(path, "-") == 0)
         return stream_sink_new(STDOUT_FILENO, "standard output", o->file.result, out, e);
-    return put_new(path, o, out, e);
+    return put_new(-1, path, o, out, e);
 }
 
 enum rc posix_put_text(const char *path, const char *text, struct err *e)

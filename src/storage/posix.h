@@ -6,7 +6,8 @@
  * it stays locked while somebody writes it, so that the next put of the same file can
  * tell a leftover of a crash from work under way and sweep it.
  *
- * Nothing that exists is ever overwritten or followed: not a file, not a link. */
+ * Nothing that exists is ever overwritten or followed: not a file, not a link. (Unless
+ * `replace` says so, and then only a file.) */
 #ifndef STORAGE_POSIX_H
 #define STORAGE_POSIX_H
 
@@ -17,6 +18,7 @@
 struct posix_put_options {
     struct file_sink_options file; /* its result is set once the file has its name */
     bool named_temp;               /* as if the file system had no O_TMPFILE */
+    bool replace; /* a regular file that has the name makes way, in one step */
 };
 
 /* The last sink of a chain that makes `path`, a file of mode 0600; "-" is standard
@@ -31,6 +33,14 @@ struct posix_put_options {
  * any failure, and when dropped before finish, nothing is left of it. */
 enum rc posix_put_new(const char *path, const struct posix_put_options *options,
                       struct sink **out, struct err *e);
+
+/* The same below an open directory, which is the sink's from the call on, even when this
+ * fails. `path` is for messages, but for its last component. */
+enum rc posix_put_at(int dir, const char *path, const struct posix_put_options *options,
+                     struct sink **out, struct err *e);
+
+/* RC_REFUSED when anybody may write to the open directory of `path`. */
+enum rc posix_check_directory(int dir, const char *path, struct err *e);
 
 /* Would posix_put_new take this name now? Only what the name itself tells: RC_REFUSED,
  * RC_USAGE, RC_NOTFOUND as above. For whoever has long work to do before the first byte.

@@ -7,8 +7,8 @@
  *     memory:                                 for tests, gone with the object
  *
  * Keys are relative paths of [A-Za-z0-9._-] parts joined by single '/', at most 512
- * bytes, no part "." or ".."; anything else is RC_USAGE, whoever asks. One object per
- * thread. */
+ * bytes, no part longer than 200 or with a dot in front; anything else is RC_USAGE,
+ * whoever asks. One object per thread; it outlives the sinks it made. */
 #ifndef STORAGE_STORE_H
 #define STORAGE_STORE_H
 

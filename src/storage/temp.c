@@ -146,10 +146,33 @@ static int rename_part(struct temp *t)
     return 0;
 }
 
+static void drop_part(struct temp *t)
+{
+    if (t->part[0] != '\0')
+        os.unlinkat(t->dir, t->part, 0);
+    t->part[0] = '\0';
+}
+
+/* Is the final name this very file? */
+static bool has_its_name(const struct temp *t)
+{
+    OWNED_FD int fd = os.openat(t->dir, t->name, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0);
+    struct stat there, ours;
+
+    return fd >= 0 && os.fstat(fd, &there) == 0 && os.fstat(t->fd, &ours) == 0 &&
+           there.st_dev == ours.st_dev && there.st_ino == ours.st_ino;
+}
+
 enum rc temp_publish(struct temp *t, struct err *e)
 {
     int r = t->part[0] == '\0' ? link_unnamed(t) : rename_part(t);
+    int cause = errno;
 
+    if (r < 0 && cause == EEXIST && has_its_name(t)) {
+        drop_part(t);
+        return RC_OK;
+    }
+    errno = cause;
     if (r < 0 && errno == EEXIST)
         return err_set(e, RC_REFUSED,
                        "somebody else made '%s' while it was being written" HINT
@@ -161,55 +184,73 @@ enum rc temp_publish(struct temp *t, struct err *e)
     return RC_OK;
 }
 
+enum rc temp_replace(struct temp *t, struct err *e)
+{
+    if (os.renameat2(t->dir, t->part, t->dir, t->name, 0) < 0)
+        return err_sys(e, RC_STORAGE, "cannot give '%s' its name", t->name);
+    t->part[0] = '\0';
+    return RC_OK;
+}
+
 void temp_unpublish(const struct temp *t)
 {
-    OWNED_FD int fd = os.openat(t->dir, t->name, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0);
-    struct stat there, ours;
-
-    if (fd >= 0 && os.fstat(fd, &there) == 0 && os.fstat(t->fd, &ours) == 0 &&
-        there.st_dev == ours.st_dev && there.st_ino == ours.st_ino)
+    if (has_its_name(t))
         os.unlinkat(t->dir, t->name, 0);
 }
 
 void temp_close(struct temp *t)
 {
-    if (t->part[0] != '\0')
-        os.unlinkat(t->dir, t->part, 0);
-    t->part[0] = '\0';
+    drop_part(t);
     os_fd_end(&t->fd);
 }
 
 /* ---- sweeping
  * ------------------------------------------------------------------------------ */
 
-static bool is_part_of(const char *entry, const char *name)
+/* What follows the name in a temporary one: the mark, the digits and the suffix. */
+static const char *tail_of(const char *entry)
 {
-    uint8_t random[RANDOM];
-    char hex[DIGITS + 1];
-    char expected[256];
+    const size_t tail = sizeof MARK - 1 + DIGITS + sizeof SUFFIX - 1;
     size_t n = strlen(entry);
 
-    if (n <= sizeof SUFFIX + DIGITS || !str_ends(entry, SUFFIX))
+    return n > tail + 1 ? entry + n - tail : "";
+}
+
+static bool is_part(const char *entry)
+{
+    const char *tail = tail_of(entry), *digits = tail + sizeof MARK - 1;
+    uint8_t random[RANDOM];
+    char hex[DIGITS + 1];
+
+    if (entry[0] != '.' || strncmp(tail, MARK, sizeof MARK - 1) != 0 ||
+        !str_ends(entry, SUFFIX))
         return false;
-    memcpy(hex, entry + n - (sizeof SUFFIX - 1) - DIGITS, DIGITS);
-    hex[DIGITS] = '\0';
-    snprintf(expected, sizeof expected, ".%.*s" MARK "%s" SUFFIX, NAME_KEPT, name, hex);
-    return str_unhex(hex, random, sizeof random) && strcmp(entry, expected) == 0;
+    snprintf(hex, sizeof hex, "%.*s", DIGITS, digits);
+    return str_unhex(hex, random, sizeof random);
+}
+
+static bool is_part_of(const char *entry, const char *name)
+{
+    size_t n = strnlen(name, NAME_KEPT);
+
+    return is_part(entry) && strncmp(entry + 1, name, n) == 0 &&
+           entry + 1 + n == tail_of(entry);
 }
 
 /* The lock is held while the name goes, so a writer that has just made this file sees
  * that it lost it (lock_part). */
-static void sweep_one(int dir, const char *entry)
+static bool sweep_one(int dir, const char *entry)
 {
     OWNED_FD int fd =
         os.openat(dir, entry, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
     struct stat st;
 
     if (fd < 0 || os.fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) ||
-        st.st_uid != geteuid() || os.flock(fd, LOCK_EX | LOCK_NB) < 0)
-        return;
-    if (os.unlinkat(dir, entry, 0) == 0)
-        log_info("removed '%s', left behind by a put that did not end", entry);
+        st.st_uid != geteuid() || os.flock(fd, LOCK_EX | LOCK_NB) < 0 ||
+        os.unlinkat(dir, entry, 0) < 0)
+        return false;
+    log_info("removed '%s', left behind by a put that did not end", entry);
+    return true;
 }
 
 enum rc temp_sweep(int dir, const char *name, struct err *e)
@@ -219,6 +260,16 @@ enum rc temp_sweep(int dir, const char *name, struct err *e)
     TRY(os_list(dir, ".", &entries, e));
     for (size_t i = 0; i < entries.count; i++)
         if (is_part_of(entries.items[i], name))
-            sweep_one(dir, entries.items[i]);
+            (void)sweep_one(dir, entries.items[i]);
+    return RC_OK;
+}
+
+enum rc temp_sweep_all(int dir, uint64_t *swept, struct err *e)
+{
+    AT_END(str_list_clear) struct str_list entries = { 0 };
+
+    TRY(os_list(dir, ".", &entries, e));
+    for (size_t i = 0; i < entries.count; i++)
+        *swept += is_part(entries.items[i]) && sweep_one(dir, entries.items[i]);
     return RC_OK;
 }

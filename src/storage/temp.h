@@ -5,6 +5,7 @@
 #define STORAGE_TEMP_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "util/err.h"
 
@@ -19,8 +20,12 @@ struct temp {
  * locked. */
 enum rc temp_open(struct temp *t, int dir, const char *name, bool named, struct err *e);
 
-/* Gives it its final name; RC_REFUSED when that is taken. */
+/* Gives it its final name; RC_REFUSED when that is taken. An answer that got lost on the
+ * way from a file server, so that the name seems taken by our own file, is no refusal. */
 enum rc temp_publish(struct temp *t, struct err *e);
+
+/* Gives it its final name in place of whatever has it. Only for one made `named`. */
+enum rc temp_replace(struct temp *t, struct err *e);
 
 /* Takes back the final name, if it still is this file's. */
 void temp_unpublish(const struct temp *t);
@@ -31,5 +36,8 @@ void temp_close(struct temp *t);
 /* Removes what crashed puts of `name` left behind: our own regular files under its
  * temporary names that nobody holds locked. Says so in the log. */
 enum rc temp_sweep(int dir, const char *name, struct err *e);
+
+/* The same for all names in `dir`; adds how many to *swept. */
+enum rc temp_sweep_all(int dir, uint64_t *swept, struct err *e);
 
 #endif

@@ -1,0 +1,104 @@
+#include "storage/store.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tests/lib/case.h"
+#include "tests/lib/tmpdir.h"
+#include "tests/store/contract.h"
+
+static struct store *open_at(const char *url)
+{
+    const struct store_options o = { .url = url, .allow_same_filesystem = true };
+    struct store *s = NULL;
+    struct err e = { 0 };
+
+    OK(store_open(&o, &s, &e), &e);
+    return s;
+}
+
+CASE(store, memory_holds_the_contract)
+{
+    OWNED(store) s = open_at("memory:");
+
+    cr_assert_str_eq(store_name(s), "memory:");
+    contract_holds(s, "", true);
+    contract_holds(s, "some/where/", true);
+}
+
+CASE(store, a_directory_holds_the_contract)
+{
+    const char *dir = tmpdir_new();
+    OWNED(store) s = open_at(dir);
+
+    cr_assert_str_eq(store_name(s), dir);
+    contract_holds(s, "", true);
+    contract_holds(s, "some/where/", true);
+    cr_assert_str_eq(dir_listing(dir), "", "no garbage, no empty directories");
+}
+
+CASE(store, a_file_url_is_a_directory)
+{
+    const char *dir = tmpdir_new();
+    OWNED(store) s = NULL;
+    struct err e = { 0 };
+    char url[600];
+
+    snprintf(url, sizeof url, "file://%s", dir);
+    s = open_at(url);
+    OK(store_put_bytes(s, "x", NULL, bytes_str("x"), &e), &e);
+    cr_assert_str_eq(dir_listing(dir), "x");
+}
+
+CASE(store, places_that_say_nothing_are_refused)
+{
+    const char *const bad[] = { NULL,        "",        "ftp://host/x", "file://host/x",
+                                "file:// x", "memory:x" };
+
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        const struct store_options o = { .url = bad[i] };
+        OWNED(store) s = NULL;
+        struct err e = { 0 };
+
+        cr_assert_eq(store_open(&o, &s, &e), RC_USAGE, "%s", bad[i]);
+        cr_assert_null(s);
+    }
+}
+
+CASE(store, keys_are_checked_whoever_asks)
+{
+    char long_part[202], long_key[514];
+    const char *const bad[] = { "",     "/x",     "x/",  "a//b", ".",       "..",
+                                "../x", "a/../b", ".x",  "a/.x", "a b",     "a\nb",
+                                "\xc3", "a\\b",   "a:b", "a%b",  long_part, long_key };
+    AT_END(buf_clear) struct buf got = { 0 };
+    OWNED(store) s = open_at("memory:");
+    struct store_info info;
+
+    memset(long_part, 'a', sizeof long_part);
+    long_part[201] = '\0';
+    for (size_t i = 0; i < sizeof long_key; i++)
+        long_key[i] = i % 100 == 99 ? '/' : 'k';
+    long_key[513] = '\0';
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        OWNED(sink) to = NULL;
+        struct err e = { 0 };
+
+        cr_assert_eq(store_put_new(s, bad[i], NULL, &to, &e), RC_USAGE, "'%s'", bad[i]);
+        cr_assert_eq(store_get_bytes(s, bad[i], 9, &got, &e), RC_USAGE, "'%s'", bad[i]);
+        cr_assert_eq(store_stat(s, bad[i], &info, &e), RC_USAGE, "'%s'", bad[i]);
+        cr_assert_eq(store_remove(s, bad[i], &e), RC_USAGE, "'%s'", bad[i]);
+    }
+    long_part[200] = '\0';
+    long_key[512] = '\0';
+    for (int i = 0; i < 2; i++) {
+        const char *key = i == 0 ? long_part : long_key;
+        struct err e = { 0 };
+
+        OK(store_put_bytes(s, key, NULL, bytes_str("x"), &e), &e);
+        cr_assert(store_holds(s, key, "x"));
+    }
+}
