@@ -43,6 +43,14 @@ enum rc str_list_add_n(struct str_list *l, const char *s, size_t n, struct err *
     return RC_OK;
 }
 
+enum rc str_take(struct buf *b, char **out, struct err *e)
+{
+    TRY(buf_add(b, "", 1, e));
+    *out = (char *)GIVE(b->p);
+    buf_clear(b);
+    return RC_OK;
+}
+
 enum rc str_list_add(struct str_list *l, const char *s, struct err *e)
 {
     return str_list_add_n(l, s, strlen(s), e);

@@ -13,6 +13,9 @@
 /* Heap string; RC_NOMEM. The caller frees with mem_free. */
 enum rc str_format(char **out, struct err *e, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
+/* What a buffer holds, as a heap string; the buffer is empty afterwards. */
+enum rc str_take(struct buf *b, char **out, struct err *e);
+
 /* A list of heap strings. Zero-initialise, end with str_list_clear. */
 struct str_list {
     char **items;
