@@ -1,15 +1,11 @@
 #include <string.h>
 
-#include "care/hold.h"
-#include "care/lock.h"
+#include "cli/beside.h"
 #include "cli/commands.h"
 #include "cli/connect.h"
 #include "cli/facts.h"
 #include "cli/keys.h"
-#include "cli/state.h"
 #include "cli/streaming.h"
-#include "util/log.h"
-#include "util/os.h"
 
 struct save_args {
     const char *file;
@@ -55,47 +51,10 @@ static struct result *describe(const struct save_args *a, const struct snap_save
     return r;
 }
 
-/* What keeps our other jobs from getting in the way of this one. */
-struct guard {
-    struct cli *cli;
-    struct care_store *store;
-    int stream, revision;
-};
-
-static void guard_end(struct guard *g)
-{
-    os_fd_end(&g->stream);
-    os_fd_end(&g->revision);
-    care_store_free(g->store);
-}
-
-static enum rc announce(struct guard *g, uint64_t cluster, int64_t revision,
-                        struct err *e)
-{
-    TRY(cli_state_open(g->cli, &g->store, e));
-    TRY(care_lock_take(g->store, cluster, CARE_LOCK_STREAM, &g->stream, e));
-    return care_hold(g->store, cluster, revision, &g->revision, e);
-}
-
-/* No backup fails for want of a place to announce it. */
-static enum rc begins(void *arg, uint64_t cluster, int64_t revision, struct err *e)
-{
-    struct err why = { 0 };
-    enum rc rc = announce(arg, cluster, revision, &why);
-
-    if (rc == RC_LOCKED || rc == RC_NOMEM) {
-        *e = why;
-        return rc;
-    }
-    if (rc != RC_OK)
-        log_warn("other jobs on this host do not see this one: %s", why.why);
-    return RC_OK;
-}
-
 static enum rc save(struct cli *c, const void *args, struct err *e)
 {
     const struct save_args *a = args;
-    AT_END(guard_end) struct guard guard = { .cli = c, .stream = -1, .revision = -1 };
+    AT_END(beside_end) struct beside beside = BESIDE(c);
     AT_END(cli_login_clear) struct cli_login login = { 0 };
     AT_END(snap_saved_clear) struct snap_saved saved = { 0 };
     OWNED(age_recipients) recipients = NULL;
@@ -103,8 +62,8 @@ static enum rc save(struct cli *c, const void *args, struct err *e)
     struct snap_save_options o = {
         .file = a->file,
         .allow_same_filesystem = a->allow_same_filesystem,
-        .begins = begins,
-        .begins_arg = &guard,
+        .begins = beside_begins,
+        .begins_arg = &beside,
     };
 
     TRY(cli_recipients(&a->seal, &recipients, e));

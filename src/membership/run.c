@@ -206,9 +206,8 @@ static enum rc back_up(struct membership_run *r, const struct membership_look *l
     OWNED(wire_client) c = NULL;
 
     TRY(membership_connect(r->access, l, 0, &c, e));
-    TRY(snap_save(c, r->backup, &r->saved, e));
-    log_info("the backup is in %s: revision %" PRId64, r->backup->file,
-             r->saved.facts.revision);
+    TRY(r->back_up(r->arg, c, &r->saved, e));
+    log_info("the backup is taken: revision %" PRId64, r->saved.facts.revision);
     return RC_OK;
 }
 

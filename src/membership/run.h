@@ -26,8 +26,11 @@ typedef enum rc membership_announce_fn(void *arg, const struct membership_look *
 struct membership_run {
     const struct care_access *access;
     struct care_journal *journal;
-    const struct snap_save_options *backup; /* for a plan with that step */
-    const struct membership_new *fresh;     /* in the order in which they are added */
+    /* Takes the snapshot of a plan with that step, through a client that has chosen
+     * nobody yet. */
+    enum rc (*back_up)(void *arg, struct wire_client *c, struct snap_saved *out,
+                       struct err *e);
+    const struct membership_new *fresh; /* in the order in which they are added */
     size_t fresh_count;
     const struct str_list *peer_urls; /* for an update */
     uint64_t wait_ms;                 /* for a new member to start and catch up */
