@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "cli/beside.h"
 #include "cli/confirm.h"
 #include "cli/state.h"
 #include "util/mem.h"
@@ -153,18 +154,24 @@ static enum rc tell(struct cli *c, const struct result *r, struct err *e)
     return RC_OK;
 }
 
+struct doing {
+    const struct change *h;
+    const struct change_job *job;
+};
+
 static enum rc announce(void *arg, const struct membership_look *l,
                         const struct membership_new *who, uint64_t id, struct err *e)
 {
-    const struct change_job *job = ((void **)arg)[1];
-    const struct change *h = ((void **)arg)[0];
+    const struct doing *d = arg;
+    const struct change_job *job = d->job;
     AT_END(mem_end) char *text = NULL;
     const struct membership_place place = {
         .form = job->with->form,
         .data_dir = job->with->data_dir,
         .client_url = job->with->client_url,
+        .cert_dir = job->with->cert_dir,
     };
-    struct console *to = h->cli->console;
+    struct console *to = d->h->cli->console;
     char *rest;
 
     TRY(membership_start_text(l, who, &place, &text, e));
@@ -194,38 +201,48 @@ static enum rc confirm(struct change *h, const struct change_job *job, struct er
     return cli_confirm_word(h->cli, job->word, job->is, job->what, e);
 }
 
+static enum rc back_up(void *arg, struct wire_client *w, struct snap_saved *out,
+                       struct err *e)
+{
+    const struct doing *d = arg;
+    const struct change_new_args *with = d->job->with;
+    AT_END(beside_end) struct beside beside = BESIDE(d->h->cli);
+    OWNED(age_recipients) recipients = NULL;
+    struct snap_save_options o = {
+        .file = with->backup,
+        .rate_auto = true,
+        .begins = beside_begins,
+        .begins_arg = &beside,
+    };
+
+    TRY(cli_recipients(&with->seal, &recipients, e));
+    o.recipients = recipients;
+    return snap_save(w, &o, out, e);
+}
+
 static enum rc run_it(struct change *h, const struct change_job *job,
                       struct membership_run *run, struct err *e)
 {
     OWNED(care_store) store = NULL;
-    OWNED(age_recipients) recipients = NULL;
-    struct snap_save_options backup = { .rate_auto = true };
     struct care_journal journal = { 0 };
-    const void *pair[] = { h, job };
+    struct doing doing = { h, job };
     enum rc rc;
 
     cli_state_try(h->cli, &store);
-    if (job->with != NULL && job->with->backup != NULL) {
-        TRY(cli_recipients(&job->with->seal, &recipients, e));
-        backup.file = job->with->backup;
-        backup.recipients = recipients;
-    }
     TRY(care_journal_begin(&journal, store, h->look.view.cluster_id, job->kind, job->what,
                            e));
-    run->backup = &backup; /* used only by a plan with that step */
     run->access = &h->k.access;
     run->journal = &journal;
     run->fresh = job->fresh;
     run->fresh_count = job->fresh_count;
     run->peer_urls = job->peer_urls;
-    if (job->with != NULL) {
+    run->back_up = back_up;
+    run->announce = announce;
+    run->arg = &doing;
+    if (job->with != NULL)
         run->wait_ms = job->with->wait_ms;
-        run->announce = announce;
-        run->arg = pair;
-    }
     rc = membership_run(run, &h->look, &h->plan, e);
-    run->backup = NULL; /* what it borrowed ends here */
-    run->journal = NULL;
+    run->journal = NULL; /* what it borrowed ends here */
     run->arg = NULL;
     return rc;
 }

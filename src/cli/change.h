@@ -21,7 +21,7 @@ void change_clear(struct change *h);
 
 /* Options of the commands that add members. */
 struct change_new_args {
-    const char *backup, *client_url, *data_dir;
+    const char *backup, *client_url, *data_dir, *cert_dir;
     unsigned form;
     bool no_backup;
     uint64_t wait_ms;
@@ -35,6 +35,10 @@ extern const char *const change_forms[];
         .fallback = "flags", .help = "how to show what starts the new member"),         \
         OPT(STR, "new-data-dir", args, field.data_dir, .arg = "DIR",                    \
             .fallback = "/var/lib/etcd", .help = "data directory on the new host"),     \
+        OPT(STR, "new-cert-dir", args, field.cert_dir, .arg = "DIR",                    \
+            .help = "where the new host has ca.crt, server.crt, server.key, peer.crt "  \
+                    "and peer.key, for what is https; else /etc/etcd/pki, and "         \
+                    "/etc/kubernetes/pki/etcd for a static pod"),                       \
         OPT(DURATION, "wait", args, field.wait_ms, .arg = "DURATION", .fallback = "5m", \
             .help = "how long the new member may take to start and to catch up; then "  \
                     "it is taken out again")

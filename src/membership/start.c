@@ -9,15 +9,29 @@
 
 enum { FLAGS_MAX = 16, VALUE_MAX = 4096 };
 
+/* etcd's words for one side, clients or peers, and the files of kubeadm's names. */
+static const struct pki {
+    const char *flag, *file; /* NULL: a switch */
+    bool peer;
+} pki[] = {
+    { "cert-file", "server.crt", false },       { "key-file", "server.key", false },
+    { "trusted-ca-file", "ca.crt", false },     { "client-cert-auth", NULL, false },
+    { "peer-cert-file", "peer.crt", true },     { "peer-key-file", "peer.key", true },
+    { "peer-trusted-ca-file", "ca.crt", true }, { "peer-client-cert-auth", NULL, true },
+};
+enum { PKI_COUNT = sizeof pki / sizeof pki[0] };
+
 /* Flags in the order in which a person writes them. */
 struct flags {
     struct {
-        const char *name, *value;
+        const char *name, *value; /* NULL: a switch, which is on */
     } items[FLAGS_MAX];
     size_t count;
     char *initial; /* heap; the rest is borrowed or static */
     char peer_listen[300], client[300], client_listen[300];
-    bool secure;
+    char certs[PKI_COUNT][300];
+    const char *cert_dir;
+    bool secure; /* some of it */
 };
 
 static void flags_clear(struct flags *f)
@@ -85,8 +99,22 @@ static void listen_at(const char *url, const struct parts *p, char out[static 30
         snprintf(out, 300, "%.*s0.0.0.0:%s", p->scheme_n, url, p->port);
 }
 
-static enum rc client_address(struct flags *f, const char *peer_url, const char *given,
-                              struct err *e)
+static bool is_secure(const char *url)
+{
+    return strncmp(url, "https://", 8) == 0;
+}
+
+/* Clients may be served over TLS where peers are not, and the reverse. */
+static bool clients_secure(const struct membership_look *l, const char *peer_url)
+{
+    for (size_t i = 0; i < l->list.count; i++)
+        if (l->list.items[i].client_urls.count > 0)
+            return is_secure(l->list.items[i].client_urls.items[0]);
+    return is_secure(peer_url);
+}
+
+static enum rc client_address(const struct membership_look *l, struct flags *f,
+                              const char *peer_url, const char *given, struct err *e)
 {
     struct parts p;
 
@@ -94,8 +122,8 @@ static enum rc client_address(struct flags *f, const char *peer_url, const char 
         TRY(membership_check_url(given, e));
         snprintf(f->client, sizeof f->client, "%s", given);
     } else if (split(peer_url, &p)) {
-        snprintf(f->client, sizeof f->client, "%.*s:2379", p.scheme_n + p.host_n,
-                 peer_url);
+        snprintf(f->client, sizeof f->client, "http%s://%.*s:2379",
+                 clients_secure(l, peer_url) ? "s" : "", p.host_n, p.host);
     }
     if (!split(f->client, &p))
         return err_set(e, RC_USAGE, "'%s' is no client address", f->client);
@@ -140,6 +168,21 @@ enum rc membership_initial(const struct membership_look *l,
     return RC_OK;
 }
 
+static void add_certs(struct flags *f, const struct membership_place *place, bool peers)
+{
+    f->cert_dir = place->cert_dir != NULL         ? place->cert_dir
+                  : place->form == MEMBERSHIP_POD ? "/etc/kubernetes/pki/etcd"
+                                                  : "/etc/etcd/pki";
+    f->secure = true;
+    for (size_t i = 0; i < PKI_COUNT; i++) {
+        if (pki[i].peer != peers)
+            continue;
+        if (pki[i].file != NULL)
+            snprintf(f->certs[i], sizeof f->certs[i], "%s/%s", f->cert_dir, pki[i].file);
+        put(f, pki[i].flag, pki[i].file == NULL ? NULL : f->certs[i]);
+    }
+}
+
 static enum rc collect(const struct membership_look *l, const struct membership_new *who,
                        const struct membership_place *place, struct flags *f,
                        struct err *e)
@@ -148,9 +191,9 @@ static enum rc collect(const struct membership_look *l, const struct membership_
     struct parts p = { 0 };
 
     TRY(membership_check_url(peer, e));
-    f->secure = split(peer, &p) && p.scheme_n == 8;
+    split(peer, &p);
     listen_at(peer, &p, f->peer_listen);
-    TRY(client_address(f, peer, place->client_url, e));
+    TRY(client_address(l, f, peer, place->client_url, e));
     TRY(membership_initial(l, who, &f->initial, e));
     put(f, "name", who->name);
     put(f, "data-dir", place->data_dir);
@@ -160,6 +203,10 @@ static enum rc collect(const struct membership_look *l, const struct membership_
     put(f, "advertise-client-urls", f->client);
     put(f, "initial-cluster", f->initial);
     put(f, "initial-cluster-state", "existing");
+    if (is_secure(f->client))
+        add_certs(f, place, false);
+    if (is_secure(peer))
+        add_certs(f, place, true);
     return RC_OK;
 }
 
@@ -186,8 +233,9 @@ static enum rc secure_note(struct buf *b, const struct flags *f, const char *mar
     if (!f->secure)
         return RC_OK;
     return say(b, e,
-               "%s and the same certificate and key options as on the other members\n",
-               mark);
+               "%s the certificates of this host, from the other members' authorities, "
+               "in %s\n",
+               mark, f->cert_dir);
 }
 
 /* Bare where that is safe, else between single quotes. */
@@ -210,10 +258,18 @@ static enum rc as_flags(struct buf *b, const struct flags *f, struct err *e)
     TRY(secure_note(b, f, "#", e));
     TRY(say(b, e, "etcd"));
     for (size_t i = 0; i < f->count; i++) {
-        TRY(say(b, e, " \\\n  --%s ", f->items[i].name));
+        TRY(say(b, e, " \\\n  --%s", f->items[i].name));
+        if (f->items[i].value == NULL)
+            continue;
+        TRY(say(b, e, " "));
         TRY(shell_word(b, f->items[i].value, e));
     }
     return say(b, e, "\n");
+}
+
+static const char *worth(const struct flags *f, size_t i)
+{
+    return f->items[i].value == NULL ? "true" : f->items[i].value;
 }
 
 static void variable(const char *flag, char out[static 64])
@@ -232,7 +288,7 @@ static enum rc as_env(struct buf *b, const struct flags *f, struct err *e)
     for (size_t i = 0; i < f->count; i++) {
         variable(f->items[i].name, name);
         TRY(say(b, e, "%s=", name));
-        TRY(shell_word(b, f->items[i].value, e));
+        TRY(shell_word(b, worth(f, i), e));
         TRY(say(b, e, "\n"));
     }
     return RC_OK;
@@ -265,7 +321,10 @@ static enum rc as_unit(struct buf *b, const struct flags *f, struct err *e)
     TRY(secure_note(b, f, "#", e));
     TRY(say(b, e, "ExecStart=/usr/local/bin/etcd"));
     for (size_t i = 0; i < f->count; i++) {
-        TRY(say(b, e, " \\\n  --%s ", f->items[i].name));
+        TRY(say(b, e, " \\\n  --%s", f->items[i].name));
+        if (f->items[i].value == NULL)
+            continue;
+        TRY(say(b, e, " "));
         TRY(quoted(b, f->items[i].value, true, e));
     }
     return say(b, e, "\n\n[Install]\nWantedBy=multi-user.target\n");
@@ -277,18 +336,31 @@ static const char pod_head[] =
     "  hostNetwork: true\n  priorityClassName: system-node-critical\n"
     "  containers:\n  - name: etcd\n";
 
-static const char pod_tls[] =
-    "    - --cert-file=/etc/kubernetes/pki/etcd/server.crt\n"
-    "    - --key-file=/etc/kubernetes/pki/etcd/server.key\n"
-    "    - --client-cert-auth=true\n"
-    "    - --trusted-ca-file=/etc/kubernetes/pki/etcd/ca.crt\n"
-    "    - --peer-cert-file=/etc/kubernetes/pki/etcd/peer.crt\n"
-    "    - --peer-key-file=/etc/kubernetes/pki/etcd/peer.key\n"
-    "    - --peer-client-cert-auth=true\n"
-    "    - --peer-trusted-ca-file=/etc/kubernetes/pki/etcd/ca.crt\n";
+static enum rc mount(struct buf *b, const char *head, const char *path, const char *tail,
+                     struct err *e)
+{
+    TRY(say(b, e, "%s", head));
+    TRY(quoted(b, path, false, e));
+    return say(b, e, "%s", tail);
+}
 
-static enum rc as_pod(struct buf *b, const struct flags *f, const char *version,
+static enum rc mounts(struct buf *b, const struct flags *f, const char *data_dir,
                       struct err *e)
+{
+    static const char tail[] = ", type: DirectoryOrCreate}\n";
+
+    TRY(mount(b, "    volumeMounts:\n    - {name: data, mountPath: ", data_dir, "}\n",
+              e));
+    if (f->secure)
+        TRY(mount(b, "    - {name: certs, mountPath: ", f->cert_dir, "}\n", e));
+    TRY(mount(b, "  volumes:\n  - name: data\n    hostPath: {path: ", data_dir, tail, e));
+    if (!f->secure)
+        return RC_OK;
+    return mount(b, "  - name: certs\n    hostPath: {path: ", f->cert_dir, tail, e);
+}
+
+static enum rc as_pod(struct buf *b, const struct flags *f, const char *data_dir,
+                      const char *version, struct err *e)
 {
     TRY(say(b, e, "%s", pod_head));
     TRY(say(b, e, "    image: registry.k8s.io/etcd:%s-0\n    command:\n    - etcd\n",
@@ -296,22 +368,12 @@ static enum rc as_pod(struct buf *b, const struct flags *f, const char *version,
     for (size_t i = 0; i < f->count; i++) {
         AT_END(mem_end) char *pair = NULL;
 
-        TRY(str_format(&pair, e, "--%s=%s", f->items[i].name, f->items[i].value));
+        TRY(str_format(&pair, e, "--%s=%s", f->items[i].name, worth(f, i)));
         TRY(say(b, e, "    - "));
         TRY(quoted(b, pair, false, e));
         TRY(say(b, e, "\n"));
     }
-    if (f->secure)
-        TRY(say(b, e, "%s", pod_tls));
-    TRY(say(b, e, "    volumeMounts:\n    - {name: data, mountPath: "));
-    TRY(quoted(b, f->items[1].value, false, e));
-    TRY(say(b, e,
-            "}\n    - {name: certs, mountPath: /etc/kubernetes/pki/etcd}\n"
-            "  volumes:\n  - name: data\n    hostPath: {path: "));
-    TRY(quoted(b, f->items[1].value, false, e));
-    return say(b, e,
-               ", type: DirectoryOrCreate}\n  - name: certs\n    hostPath: {path: "
-               "/etc/kubernetes/pki/etcd, type: DirectoryOrCreate}\n");
+    return mounts(b, f, data_dir, e);
 }
 
 static const char *version_of(const struct membership_look *l)
@@ -326,10 +388,11 @@ static const char *version_of(const struct membership_look *l)
     return "VERSION";
 }
 
-static enum rc write_form(struct buf *b, const struct flags *f, enum membership_form form,
-                          const char *version, struct err *e)
+static enum rc write_form(struct buf *b, const struct flags *f,
+                          const struct membership_place *place, const char *version,
+                          struct err *e)
 {
-    switch (form) {
+    switch (place->form) {
     case MEMBERSHIP_FLAGS:
         return as_flags(b, f, e);
     case MEMBERSHIP_ENV:
@@ -337,7 +400,7 @@ static enum rc write_form(struct buf *b, const struct flags *f, enum membership_
     case MEMBERSHIP_UNIT:
         return as_unit(b, f, e);
     case MEMBERSHIP_POD:
-        return as_pod(b, f, version, e);
+        return as_pod(b, f, place->data_dir, version, e);
     }
     return err_set(e, RC_INTERNAL, "no such form");
 }
@@ -351,7 +414,7 @@ enum rc membership_start_text(const struct membership_look *l,
     AT_END(buf_clear) struct buf b = { .cap_max = 1 << 20 };
 
     TRY(collect(l, who, place, &f, e));
-    TRY(write_form(&b, &f, place->form, version_of(l), e));
+    TRY(write_form(&b, &f, place, version_of(l), e));
     TRY(buf_add(&b, "", 1, e));
     *out = (char *)b.p;
     b = (struct buf){ 0 };

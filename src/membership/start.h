@@ -17,7 +17,10 @@ struct membership_place {
     enum membership_form form;
     const char *data_dir;   /* of the new host */
     const char *client_url; /* to listen on and to advertise; NULL: the peer address's
-                               host at port 2379 */
+                               host at port 2379, with the scheme of the others */
+    const char *cert_dir;   /* of the new host: ca.crt, server.crt, server.key, peer.crt,
+                               peer.key, for what is https; NULL: what kubeadm has for a
+                               pod, else /etc/etcd/pki */
 };
 
 /* Text with a newline at its end, for mem_free. What comes from members' names is quoted

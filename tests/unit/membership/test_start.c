@@ -51,14 +51,43 @@ CASE(start, names_of_hosts_are_only_told_to_others)
     sample_name(&l, 1, "");
     text = start_text(&l, "m2", "https://c.example:2380", MEMBERSHIP_ENV);
     cr_assert_str_eq(
-        text, "# and the same certificate and key options as on the other members\n"
+        text, "# the certificates of this host, from the other members' authorities, in "
+              "/etc/etcd/pki\n"
               "ETCD_NAME=m2\nETCD_DATA_DIR=/var/lib/etcd\n"
               "ETCD_LISTEN_PEER_URLS=https://0.0.0.0:2380\n"
               "ETCD_INITIAL_ADVERTISE_PEER_URLS=https://c.example:2380\n"
               "ETCD_LISTEN_CLIENT_URLS=https://0.0.0.0:2379\n"
               "ETCD_ADVERTISE_CLIENT_URLS=https://c.example:2379\n"
               "ETCD_INITIAL_CLUSTER=m0=http://10.0.0.1:2380,m2=https://c.example:2380\n"
-              "ETCD_INITIAL_CLUSTER_STATE=existing\n");
+              "ETCD_INITIAL_CLUSTER_STATE=existing\n"
+              "ETCD_CERT_FILE=/etc/etcd/pki/server.crt\n"
+              "ETCD_KEY_FILE=/etc/etcd/pki/server.key\n"
+              "ETCD_TRUSTED_CA_FILE=/etc/etcd/pki/ca.crt\nETCD_CLIENT_CERT_AUTH=true\n"
+              "ETCD_PEER_CERT_FILE=/etc/etcd/pki/peer.crt\n"
+              "ETCD_PEER_KEY_FILE=/etc/etcd/pki/peer.key\n"
+              "ETCD_PEER_TRUSTED_CA_FILE=/etc/etcd/pki/ca.crt\n"
+              "ETCD_PEER_CLIENT_CERT_AUTH=true\n");
+}
+
+/* etcd takes `--client-cert-auth true` for the switch and a word that it does not know.
+ */
+CASE(start, each_side_has_its_own_certificates)
+{
+    AT_END(membership_look_clear) struct membership_look l;
+    AT_END(mem_end) char *text = NULL;
+    struct err e = { 0 };
+
+    sample_look(&l, 1);
+    OK(str_list_add(&l.list.items[0].client_urls, "https://10.0.0.1:2379", &e), &e);
+    text = start_text(&l, "m1", "http://10.0.0.2:2380", MEMBERSHIP_FLAGS);
+    cr_assert(strstr(text, "--advertise-client-urls https://10.0.0.2:2379 ") != NULL,
+              "%s", text);
+    cr_assert(strstr(text, "  --cert-file /etc/etcd/pki/server.crt \\\n"
+                           "  --key-file /etc/etcd/pki/server.key \\\n"
+                           "  --trusted-ca-file /etc/etcd/pki/ca.crt \\\n"
+                           "  --client-cert-auth\n") != NULL,
+              "%s", text);
+    cr_assert_null(strstr(text, "--peer-cert"), "%s", text);
 }
 
 CASE(start, units_and_pods)
