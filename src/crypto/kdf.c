@@ -78,21 +78,38 @@ static uint64_t half_of_memory(void)
     return pages <= 0 || size <= 0 ? UINT64_MAX : (uint64_t)pages * (uint64_t)size / 2;
 }
 
-enum rc kdf_scrypt(struct bytes passphrase, struct bytes salt, unsigned work_factor,
-                   struct key *out, struct err *e)
+/* What the derivation holds at once, in bytes; UINT64_MAX for numbers beyond reason. */
+static uint64_t scrypt_need(struct kdf_scrypt_cost cost)
 {
-    uint64_t rounds = UINT64_C(1) << work_factor, need = rounds * 1024 + (1 << 20);
+    if (cost.log_n >= 43 || cost.r == 0 || cost.r > 1024 || cost.p == 0 || cost.p > 1024)
+        return UINT64_MAX;
+    return ((UINT64_C(1) << cost.log_n) + cost.p) * 128 * cost.r + (1 << 20);
+}
+
+enum rc kdf_scrypt_with(struct bytes passphrase, struct bytes salt,
+                        struct kdf_scrypt_cost cost, uint8_t *out, size_t n,
+                        struct err *e)
+{
+    uint64_t need = scrypt_need(cost);
     union {
         const void *read;
         const char *text;
     } p = { .read = passphrase.p };
 
     if (need > half_of_memory() ||
-        EVP_PBE_scrypt(p.text, passphrase.n, salt.p, salt.n, rounds, 8, 1, need, out->b,
-                       sizeof out->b) != 1) {
+        EVP_PBE_scrypt(p.text, passphrase.n, salt.p, salt.n, UINT64_C(1) << cost.log_n,
+                       cost.r, cost.p, need, out, n) != 1) {
         ERR_clear_error();
         return err_set(e, RC_NOMEM, "scrypt with work factor %u needs %llu MiB of memory",
-                       work_factor, (unsigned long long)(need >> 20));
+                       cost.log_n, (unsigned long long)(need >> 20));
     }
     return RC_OK;
+}
+
+enum rc kdf_scrypt(struct bytes passphrase, struct bytes salt, unsigned work_factor,
+                   struct key *out, struct err *e)
+{
+    return kdf_scrypt_with(passphrase, salt,
+                           (struct kdf_scrypt_cost){ work_factor, 8, 1 }, out->b,
+                           sizeof out->b, e);
 }

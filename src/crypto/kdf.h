@@ -24,4 +24,13 @@ enum rc kdf_hmac_any(struct bytes key, struct bytes data, uint8_t mac[static 32]
 enum rc kdf_scrypt(struct bytes passphrase, struct bytes salt, unsigned work_factor,
                    struct key *out, struct err *e);
 
+/* The same with all its numbers, and n bytes of output. */
+struct kdf_scrypt_cost {
+    unsigned log_n;
+    uint32_t r, p;
+};
+enum rc kdf_scrypt_with(struct bytes passphrase, struct bytes salt,
+                        struct kdf_scrypt_cost cost, uint8_t *out, size_t n,
+                        struct err *e);
+
 #endif

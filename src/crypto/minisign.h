@@ -79,7 +79,7 @@ enum rc minisign_secret_read_file(const char *path, const struct secret *passwor
                                   struct minisign_secret *out, struct err *e);
 
 /* Signs `message`; the text of a signature file with NUL. `comment` is the trusted one:
- * one printable line. */
+ * one line of at most MINISIGN_COMMENT_MAX bytes, without control characters but tabs. */
 enum rc minisign_sign(const struct minisign_secret *s, struct bytes message,
                       const char *comment, char out[static MINISIGN_SIGNATURE_SIZE],
                       struct err *e);
