@@ -21,6 +21,13 @@ static void start_libcurl(void)
     curl_global_init(CURL_GLOBAL_DEFAULT);
 }
 
+void transfer_start_libcurl(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, start_libcurl);
+}
+
 static enum rc copy(const char *s, char **out, struct err *e)
 {
     if (s == NULL)
@@ -53,11 +60,10 @@ static enum rc check_options(const struct http_options *o, struct err *e)
 
 enum rc http_new(const struct http_options *o, struct http **out, struct err *e)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
     OWNED(http) h = NULL;
 
     TRY(check_options(o, e));
-    pthread_once(&once, start_libcurl);
+    transfer_start_libcurl();
     TRY(mem_new(&h, sizeof *h, "HTTP", e));
     TRY(copy(o->cacert, &h->cacert, e));
     TRY(copy(o->cert, &h->cert, e));
@@ -132,8 +138,10 @@ static enum rc check_limits(struct transfer *t)
 {
     uint64_t now = clock_ms();
 
-    if (stop_check(&t->err) != RC_OK)
+    if (!t->q->unstoppable && stop_check(&t->err) != RC_OK)
         return t->rc = RC_INTERRUPTED;
+    if (t->q->cancel != NULL && atomic_load(t->q->cancel))
+        return t->rc = err_set(&t->err, RC_INTERRUPTED, "a request was given up");
     if (t->q->total_ms != 0 && now - t->started_ms >= t->q->total_ms)
         return limit(t, "no complete answer within", t->q->total_ms);
     return check_progress(t, now);

@@ -10,6 +10,7 @@
 #ifndef HTTP_HTTP_H
 #define HTTP_HTTP_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -46,6 +47,9 @@ struct http_request {
     const char *method;         /* NULL: POST when body.p is set, else GET */
     bool http2;                 /* HTTP/2 or nothing: prior knowledge, or ALPN over TLS */
     bool once; /* never sent twice, whatever libcurl thinks of a reused connection */
+
+    const atomic_bool *cancel; /* ends it with RC_INTERRUPTED once set; may be NULL */
+    bool unstoppable; /* goes on although a stop is wanted: to clean up, in short */
 
     uint64_t total_ms;        /* the whole transfer; 0: no limit */
     uint64_t stall_ms;        /* without progress; 0: no limit */

@@ -6,6 +6,9 @@
 
 #include "http/http.h"
 
+/* Once in a process, before anything else of libcurl. */
+void transfer_start_libcurl(void);
+
 struct http {
     CURLM *multi; /* keeps the connections; also lets us look around while waiting */
     char *cacert, *cert, *key, *server_name;

@@ -319,6 +319,29 @@ CASE(http_http, a_wanted_stop_is_obeyed)
     stop_reset();
 }
 
+CASE(http_http, a_request_may_be_given_up_or_outlast_a_stop)
+{
+    static const struct fake_step steps[] = { FAKE_DO(FAKE_STALL, 0) };
+    FAKE f = fake_start(&(struct fake_script){ .steps = steps, .step_count = 1 });
+    OWNED(http) h = plain();
+    struct seen s = { 0 };
+    struct http_request q = snapshot_request(f, &s);
+    atomic_bool cancel = true;
+    struct http_answer told;
+    struct err e = { 0 };
+
+    q.cancel = &cancel;
+    cr_assert_eq(http_perform(h, &q, &told, &e), RC_INTERRUPTED);
+    cr_assert_eq(told.end, HTTP_ABORTED);
+    q.cancel = NULL;
+    q.unstoppable = true;
+    q.total_ms = 200;
+    stop_request();
+    cr_assert_eq(http_perform(h, &q, &told, &e), RC_NET, "its own limit ends it");
+    cr_assert_eq(told.end, HTTP_LATE);
+    stop_reset();
+}
+
 CASE(http_http, who_never_connected_was_never_sent_to)
 {
     OWNED(http) h = plain();
