@@ -43,7 +43,6 @@ static const struct kept {
     KEEP("content-encoding", encoding),
     KEEP("last-modified", modified),
     KEEP("date", date),
-    KEEP("x-amz-storage-class", storage_class),
     KEEP("x-amz-bucket-region", bucket_region),
 #undef KEEP
 };
@@ -183,6 +182,8 @@ static enum rc send_it(struct s3 *s, const struct s3_call *c, const char *url,
                               .method = c->method,
                               .total_ms = total_ms,
                               .stall_ms = s->stall_ms,
+                              .cancel = c->cancel,
+                              .unstoppable = c->unstoppable,
                               .on_header = on_header,
                               .on_body = on_body,
                               .arg = x };
@@ -256,7 +257,7 @@ static bool may_be_renewed(const struct s3_answer *a, bool *renewed)
 
 enum rc s3_run(struct s3 *s, const struct s3_call *c, struct s3_answer *a, struct err *e)
 {
-    struct retry r = retry_begin(c->deadline_ms == 0 ? s->deadline_ms : c->deadline_ms);
+    struct retry r = retry_begin(s->deadline_ms);
     bool renewed = false;
     enum rc rc;
 
@@ -264,6 +265,6 @@ enum rc s3_run(struct s3 *s, const struct s3_call *c, struct s3_answer *a, struc
         rc = s3_try(s, c, retry_left_ms(&r), a, e);
         if (rc == RC_AUTH && may_be_renewed(a, &renewed))
             rc = s3_try(s, c, retry_left_ms(&r), a, e);
-    } while (retry_again(&r, &rc, e));
+    } while ((c->cancel == NULL || !atomic_load(c->cancel)) && retry_again(&r, &rc, e));
     return rc;
 }

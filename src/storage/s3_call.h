@@ -26,7 +26,7 @@ struct s3_answer {
     int status;
     bool unsure; /* it may have been carried out, by this try or an earlier one */
     char etag[256], version[1100], put[64], lock_mode[32], lock_until[64];
-    char length[24], range[64], encoding[32], modified[64], date[64], storage_class[64];
+    char length[24], range[64], encoding[32], modified[64], date[64];
     char bucket_region[64];
     char code[64], message[256], region[64]; /* of an <Error> */
     struct buf body;                         /* of what was not pushed on */
@@ -46,8 +46,9 @@ struct s3_call {
     struct s3_param query[S3_PARAMS + 1];
     const char *headers[S3_HEADERS + 1]; /* "name:value" in lower case */
     struct bytes body;                   /* p may be NULL */
-    struct http *http;    /* NULL: the store's own, which one thread may use at a time */
-    uint64_t deadline_ms; /* with all tries; 0: the store's */
+    struct http *http; /* NULL: the store's own, which one thread may use at a time */
+    const atomic_bool *cancel; /* may be NULL */
+    bool unstoppable;          /* for a single try: although a stop is wanted */
     s3_content_fn *on_content; /* NULL: into the answer's body */
     void *arg;
 };

@@ -117,6 +117,24 @@ static const char *named(const struct s3_answer *a, char out[static 96])
     return out;
 }
 
+/* Operations whose permission has another name. */
+static const char *permission(const char *operation)
+{
+    static const char *const pairs[][2] = {
+        { "HeadObject", "GetObject" },
+        { "CreateMultipartUpload", "PutObject" },
+        { "UploadPart", "PutObject" },
+        { "CompleteMultipartUpload", "PutObject" },
+        { "ListObjectsV2", "ListBucket" },
+        { "ListMultipartUploads", "ListBucketMultipartUploads" },
+    };
+
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++)
+        if (strcmp(operation, pairs[i][0]) == 0)
+            return pairs[i][1];
+    return operation;
+}
+
 static enum rc denied(const struct s3_place *p, const struct s3_call *c,
                       const struct s3_answer *a, struct err *e)
 {
@@ -125,7 +143,7 @@ static enum rc denied(const struct s3_place *p, const struct s3_call *c,
     return err_set(e, RC_AUTH,
                    "the store refuses %s in bucket '%s': %s" HINT
                    "allow s3:%s to these credentials",
-                   c->operation, p->bucket, named(a, what), c->operation);
+                   c->operation, p->bucket, named(a, what), permission(c->operation));
 }
 
 static enum rc other(const struct s3_answer *a, struct err *e)

@@ -86,6 +86,7 @@ static const struct {
 } places[] = {
     { "file://", store_open_directory },
     { "memory:", store_open_memory },
+    { "s3://", store_open_s3 },
 };
 
 static store_open_fn *opener_of(const char *url)
