@@ -1,106 +1,38 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "cli/cluster.h"
+#include "cli/assessment.h"
 #include "cli/commands.h"
-#include "cli/keys.h"
-#include "recover/judge.h"
 #include "recover/statement.h"
-#include "recover/survey.h"
 #include "storage/posix.h"
 #include "util/clock.h"
-#include "util/log.h"
 #include "util/mem.h"
 
 struct assess_args {
-    struct str_list copies, backups;
-    const char *wal_dir, *export;
-    struct open_args open;
+    struct assessment_args from;
+    const char *export;
 };
 
 /* clang-format off */
 static const struct operand assess_operands[] = {
-    OPERANDS("DIR|STATEMENT", assess_args, copies,
-             .help = "a member's data directory, or a copy of it, or what --export wrote "
-                     "about one on another host"),
+    ASSESSMENT_OPERANDS(assess_args, from),
     OPERAND_DONE,
 };
 
 static const struct opt assess_opts[] = {
-    OPT(LIST, "backup", assess_args, backups, .letter = 'b', .arg = "FILE",
+    OPT(LIST, "backup", assess_args, from.backups, .letter = 'b', .arg = "FILE",
         .help = "a stored snapshot to compare with"),
     OPT(STR, "export", assess_args, export, .arg = "FILE", .rival = "backup",
         .help = "only write what is known of the directories on this host into FILE, to "
                 "be given to assess elsewhere"),
-    OPT(STR, "wal-dir", assess_args, wal_dir, .arg = "DIR",
+    OPT(STR, "wal-dir", assess_args, from.wal_dir, .arg = "DIR",
         .help = "where the log is, if the member ran with --wal-dir; with one DIR only"),
-    OPEN_OPTS(assess_args, open),
+    OPEN_OPTS(assess_args, from.open),
     OPT_DONE,
 };
 /* clang-format on */
-
-/* All that was looked at; the verdict borrows from it. */
-struct visit {
-    struct recover_copies copies;
-    struct care_view view;
-    struct recover_verdict verdict;
-};
-
-static void visit_clear(struct visit *v)
-{
-    recover_verdict_clear(&v->verdict);
-    recover_copies_clear(&v->copies);
-    care_view_clear(&v->view);
-}
-
-/* ---- looking ------------------------------------------------------------------------
- */
-
-static bool is_file(const char *path)
-{
-    struct stat st;
-
-    return stat(path, &st) == 0 && S_ISREG(st.st_mode);
-}
-
-static enum rc survey(const struct assess_args *a, struct visit *v, struct err *e)
-{
-    if (a->wal_dir != NULL && (a->copies.count != 1 || is_file(a->copies.items[0])))
-        return err_set(e, RC_USAGE,
-                       "--wal-dir is the log of one directory, to be given alone" HINT
-                       "on each host: `holdfast assess DIR --wal-dir DIR --export FILE`");
-    for (size_t i = 0; i < a->copies.count; i++) {
-        const char *path = a->copies.items[i];
-
-        if (is_file(path))
-            TRY(recover_statement_read(&v->copies, path, e));
-        else
-            TRY(recover_survey_directory(&v->copies, path, a->wal_dir, e));
-    }
-    return RC_OK;
-}
-
-static enum rc survey_backups(const struct assess_args *a, struct visit *v, struct err *e)
-{
-    OWNED(age_identities) ids = NULL;
-
-    if (a->backups.count > 0)
-        TRY(cli_identities(&a->open, &ids, e));
-    for (size_t i = 0; i < a->backups.count; i++)
-        TRY(recover_survey_snapshot(&v->copies, a->backups.items[i], ids, e));
-    return RC_OK;
-}
-
-static enum rc look(struct cli *c, struct visit *v, struct err *e)
-{
-    AT_END(cli_cluster_clear) struct cli_cluster k = { 0 };
-
-    TRY(cli_cluster_init(&k, c, e));
-    return care_look(&k.access, CARE_ASK_READ, &v->view, e);
-}
 
 /* ---- showing ------------------------------------------------------------------------
  */
@@ -289,17 +221,17 @@ static enum rc all_readable(const struct recover_copies *l, struct err *e)
     return RC_OK;
 }
 
-static enum rc export(struct cli *c, const struct assess_args *a, struct visit *v,
+static enum rc export(struct cli *c, const struct assess_args *a, struct assessment *v,
                       struct err *e) {
     OWNED(result) r = result_new(); AT_END(mem_end) char *text = NULL;
     char host[256] = "";
 
-    if (a->copies.count ==
+    if (a->from.copies.count ==
         0) return err_set(e, RC_USAGE, "--export needs a data directory to tell about");
     if (gethostname(host, sizeof host - 1) != 0) return err_sys(e, RC_INTERNAL,
                                                                 "the name of this host");
     TRY(posix_put_check(a->export, e));
-    TRY(survey(a, v, e));
+    TRY(assessment_survey(&a->from, v, e));
     TRY(all_readable(&v->copies, e));
     TRY(recover_statement_render(&v->copies, host, clock_unix_ms(), &text, e));
     TRY(posix_put_text(a->export, text, e));
@@ -315,15 +247,11 @@ static enum rc export(struct cli *c, const struct assess_args *a, struct visit *
 static enum rc assess(struct cli *c, const void *args, struct err *e)
 {
     const struct assess_args *a = args;
-    AT_END(visit_clear) struct visit v = { .view = { 0 } };
-    struct recover_scene scene = { &v.copies, &v.view };
+    AT_END(assessment_clear) struct assessment v = { .view = { 0 } };
 
     if (a->export != NULL)
         return export(c, a, &v, e);
-    TRY(survey(a, &v, e));
-    TRY(survey_backups(a, &v, e));
-    TRY(look(c, &v, e));
-    TRY(recover_judge(&scene, &v.verdict, e));
+    TRY(assessment_make(c, &a->from, false, &v, e));
     TRY(show(c, &v.verdict, e));
     return recover_verdict_result(&v.verdict, e);
 }

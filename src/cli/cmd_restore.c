@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/bump.h"
 #include "cli/commands.h"
 #include "cli/facts.h"
 #include "cli/keys.h"
@@ -64,38 +65,6 @@ static const struct opt restore_opts[] = {
 };
 /* clang-format on */
 
-static enum rc parse_bump(const char *text, struct restore_request *q, struct err *e)
-{
-    uint64_t by;
-
-    if (text == NULL)
-        return RC_OK;
-    if (strcmp(text, "auto") == 0) {
-        q->bump = RESTORE_BUMP_AUTO;
-        return RC_OK;
-    }
-    if (!str_to_u64(text, &by) || by > INT64_MAX)
-        return err_set(e, RC_USAGE, "--bump-revision '%s' is neither a number nor auto",
-                       text);
-    q->bump = RESTORE_BUMP_BY;
-    q->bump_by = (int64_t)by;
-    return RC_OK;
-}
-
-static enum rc parse_target(const char *text, unsigned *minor, struct err *e)
-{
-    static const char *const known[] = { "3.4", "3.5", "3.6", "3.7" };
-
-    if (text == NULL)
-        return RC_OK;
-    for (unsigned i = 0; i < 4; i++)
-        if (strcmp(text, known[i]) == 0) {
-            *minor = 4 + i;
-            return RC_OK;
-        }
-    return err_set(e, RC_USAGE, "--target-version '%s' is not one of 3.4 to 3.7", text);
-}
-
 static enum rc parse_request(const struct restore_args *a, struct restore_request *q,
                              struct err *e)
 {
@@ -111,8 +80,8 @@ static enum rc parse_request(const struct restore_args *a, struct restore_reques
         .skip_hash_check = a->skip_hash_check,
         .shared = a->write_plan != NULL,
     };
-    TRY(parse_bump(a->bump, q, e));
-    return parse_target(a->target, &q->target_minor, e);
+    TRY(cli_bump(a->bump, &q->bump, &q->bump_by, e));
+    return cli_target(a->target, &q->target_minor, e);
 }
 
 static enum rc check_combination(const struct restore_args *a, struct err *e)
