@@ -12,7 +12,8 @@ CFLAGS.fuzz     := -O1 -g -DSANITIZE -fsanitize=fuzzer-no-link,address,undefined
                    -fno-sanitize-recover=all
 MODE.CFLAGS     := $(CFLAGS.$(MODE))
 
-PKGS.holdfast := libcurl libzstd libcrypto json-c libprotobuf-c libisal sqlite3 libcrypt libcyaml
+PKGS.holdfast := libcurl libzstd libcrypto json-c libprotobuf-c libisal sqlite3 libcrypt libcyaml \
+                 libmicrohttpd
 # Generated code is the same in every MODE, so it lies beside them.
 GENDIR   := build/gen/proto
 CPPFLAGS += -D_GNU_SOURCE -Isrc -I$(GENDIR)
@@ -36,6 +37,7 @@ uses.http     := util
 uses.boltdb   := filter crypto codec util
 uses.wal      := crypto codec util
 uses.storage  := http filter crypto codec util
+uses.catalog  := storage sql $(uses.storage)
 uses.wire     := http filter crypto codec util
 uses.mvcc     := boltdb filter crypto codec util
 uses.host     := storage yaml filter crypto codec util
@@ -51,8 +53,8 @@ uses.care     := member sql $(uses.member)
 uses.membership := care member sql $(uses.member)
 uses.recover  := care datadir machine $(uses.care)
 uses.lab      := member $(uses.member)
-uses.agent    := $(uses.recover)
-uses.cli      := lab membership recover salvage care member sql restore defrag datadir $(uses.datadir)
+uses.agent    := catalog yaml $(uses.recover)
+uses.cli      := agent catalog yaml lab membership recover salvage care member sql restore defrag datadir $(uses.datadir)
 
 uses.raftstore := grpcd restore machine $(uses.restore)
 

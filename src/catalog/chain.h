@@ -25,11 +25,13 @@ enum chain_state {
 struct chain_item {
     struct record_link at; /* `sequence` from its key, the hash of its bytes */
     enum chain_state state;
-    const char *why;       /* a stray: static text */
-    char *detail;          /* a stray: the sentence; may be NULL */
+    const char *why; /* a stray: "unsigned" "stranger" "forged" "unreadable" "misplaced"
+                      * "off-chain" */
+    char *detail;    /* a stray: the sentence */
     struct record *record; /* NULL when it could not be read */
     uint64_t key_id;       /* who signed; 0: nobody whom we know */
     struct str_list tags;  /* CHAIN_GOOD backups: with those added later */
+    bool linked;           /* the walk came by */
 };
 
 struct chain {
@@ -39,7 +41,7 @@ struct chain {
     struct chain_item *items;           /* by sequence, after chain_close */
     size_t count, room;
     struct record_link head; /* of the chain; all zero when there is none */
-    uint64_t last_taken;     /* the highest sequence that anything has, also a stray */
+    uint64_t next; /* that the next record takes: the first free one behind it */
     int64_t high_water;
     struct findings findings;
     bool closed;

@@ -81,12 +81,13 @@ enum rc manifest_add_vote(struct manifest *m, struct manifest_vote vote, struct 
  * not added again. */
 enum rc manifest_add_tag(struct str_list *tags, const char *tag, struct err *e);
 
+/* Sets a sentence (`proved_why`, `degraded`): a copy that is safe to print, cut where it
+ * is too long; NULL for NULL or "". */
+enum rc manifest_sentence(char **field, const char *text, struct err *e);
+
 /* For `recipients`: the first 16 bytes of SHA-256 of the text "age1...", in hex. */
 enum rc manifest_fingerprint(const char *recipient,
                              char out[static MANIFEST_FINGERPRINT_DIGITS + 1],
                              struct err *e);
-
-/* Everything within the bounds that reading insists on? RC_USAGE names the field. */
-enum rc manifest_check(const struct manifest *m, const char *cluster, struct err *e);
 
 #endif
