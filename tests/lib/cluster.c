@@ -12,6 +12,7 @@
 
 #include <criterion/criterion.h>
 
+#include "tests/lib/peer.h"
 #include "tests/lib/proc.h"
 #include "tests/lib/tmpdir.h"
 #include "util/clock.h"
@@ -41,19 +42,12 @@ const struct cluster_backend *cluster_backend(const char *which)
 
 const char *cluster_tool(const struct cluster_backend *b, const char *tool)
 {
-    const char *cache = getenv("HOLDFAST_PEERS"), *xdg = getenv("XDG_CACHE_HOME");
-    char *path = rotating();
+    char name[64];
 
     if (b->store && strcmp(tool, "etcd") == 0)
         return HOLDFAST_LAB_BIN;
-    if (cache != NULL)
-        snprintf(path, 4096, "%s/%s/%s", cache, b->version, tool);
-    else if (xdg != NULL)
-        snprintf(path, 4096, "%s/holdfast/peers/%s/%s", xdg, b->version, tool);
-    else
-        snprintf(path, 4096, "%s/.cache/holdfast/peers/%s/%s", getenv("HOME"), b->version,
-                 tool);
-    return path;
+    snprintf(name, sizeof name, "%s/%s", b->version, tool);
+    return peer_path(name);
 }
 
 bool cluster_available(const struct cluster_backend *b)
