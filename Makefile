@@ -40,7 +40,7 @@ uses.storage  := http filter crypto codec util
 uses.catalog  := storage sql $(uses.storage)
 uses.wire     := http filter crypto codec util
 uses.mvcc     := boltdb filter crypto codec util
-uses.host     := storage yaml filter crypto codec util
+uses.host     := storage yaml $(uses.storage)
 uses.machine  := mvcc wal boltdb filter crypto codec util
 uses.grpcd    := crypto codec util
 uses.snapshot := mvcc wire storage wal boltdb http filter crypto codec util
@@ -51,10 +51,10 @@ uses.salvage  := defrag datadir $(uses.datadir)
 uses.member   := snapshot $(uses.snapshot)
 uses.care     := member sql $(uses.member)
 uses.membership := care member sql $(uses.member)
-uses.recover  := care datadir machine $(uses.care)
+uses.recover  := restore host yaml care datadir machine $(uses.care)
 uses.lab      := member $(uses.member)
-uses.agent    := catalog yaml $(uses.recover)
-uses.cli      := agent catalog yaml lab membership recover salvage care member sql restore defrag datadir $(uses.datadir)
+uses.agent    := catalog $(uses.recover)
+uses.cli      := agent catalog lab membership recover salvage care member sql restore defrag host yaml datadir $(uses.datadir)
 
 uses.raftstore := grpcd restore machine $(uses.restore)
 

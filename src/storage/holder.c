@@ -20,16 +20,16 @@ static bool is_same(const char *path, const struct stat *want)
            st.st_ino == want->st_ino;
 }
 
-/* A process that ends while we look at it holds nothing. */
-static bool has_open(uint64_t pid, const struct stat *want)
+/* A process that ends while we look at it holds nothing. *seen: its files could be
+ * listed. */
+static bool has_open(uint64_t pid, const struct stat *want, bool *seen)
 {
     AT_END(str_list_clear) struct str_list fds = { 0 };
     struct err ignored;
     char path[320];
 
     snprintf(path, sizeof path, "/proc/%llu/fd", (unsigned long long)pid);
-    if (os_list(AT_FDCWD, path, &fds, &ignored) != RC_OK)
-        return false;
+    *seen = os_list(AT_FDCWD, path, &fds, &ignored) == RC_OK;
     for (size_t i = 0; i < fds.count; i++) {
         snprintf(path, sizeof path, "/proc/%llu/fd/%s", (unsigned long long)pid,
                  fds.items[i]);
@@ -40,7 +40,8 @@ static bool has_open(uint64_t pid, const struct stat *want)
 }
 
 /* "1: FLOCK  ADVISORY  WRITE 1234 08:01:5678 0 EOF". The device is not compared: btrfs
- * and overlayfs show another one here than stat does. */
+ * and overlayfs show another one here than stat does. The process is asked instead, since
+ * a file of another disk may have the same number. */
 static uint64_t locked_by(const struct stat *want)
 {
     AT_END(mem_end) uint8_t *text = NULL;
@@ -54,10 +55,12 @@ static uint64_t locked_by(const struct stat *want)
     for (const char *line = lines.items[0]; line != NULL; line = strchr(line, '\n')) {
         unsigned long long inode = 0;
         long long pid = 0;
+        bool seen = false;
 
         line += *line == '\n';
         if (sscanf(line, "%*s FLOCK %*s %*s %lld %*x:%*x:%llu", &pid, &inode) == 2 &&
-            inode == want->st_ino && pid > 0 && pid != getpid())
+            inode == want->st_ino && pid > 0 && pid != getpid() &&
+            (has_open((uint64_t)pid, want, &seen) || !seen))
             return (uint64_t)pid;
     }
     return 0;
@@ -79,12 +82,13 @@ static enum rc opened_by(const struct stat *want, uint64_t *pid, struct err *e)
 {
     AT_END(str_list_clear) struct str_list processes = { 0 };
     uint64_t each;
+    bool seen;
 
     *pid = 0;
     TRY(os_list(AT_FDCWD, "/proc", &processes, e));
     for (size_t i = 0; i < processes.count && *pid == 0; i++)
         if (str_to_u64(processes.items[i], &each) && each != (uint64_t)getpid() &&
-            has_open(each, want))
+            has_open(each, want, &seen))
             *pid = each;
     return RC_OK;
 }
@@ -119,7 +123,7 @@ enum rc holder_find_open(int fd, struct holder *out, bool *found, struct err *e)
 
 /* The seam's fcntl cannot carry the structure. A query asks for no permission and takes
  * nothing. */
-static bool has_file_lock(int fd)
+bool holder_has_file_lock(int fd)
 {
     struct flock all = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 
@@ -136,7 +140,7 @@ enum rc holder_find_lock(int fd, struct holder *out, bool *found, struct err *e)
     h.pid = locked_by(&want);
     if (h.pid != 0)
         name_it(&h);
-    *found = h.pid != 0 || has_file_lock(fd);
+    *found = h.pid != 0 || holder_has_file_lock(fd);
     if (*found && h.pid == 0) {
         bool seen = false;
 

@@ -28,6 +28,10 @@ enum rc holder_find_open(int fd, struct holder *out, bool *found, struct err *e)
  * file is not in the way. */
 enum rc holder_find_lock(int fd, struct holder *out, bool *found, struct err *e);
 
+/* The cheap half of it: does somebody, whoever it is, hold an open file description lock
+ * on the file, as an etcd does on its log? */
+bool holder_has_file_lock(int fd);
+
 /* RC_LOCKED: "'NAME' is in use by process 123 (etcd)"; `advice` goes on after "stop it
  * first". */
 enum rc holder_refuse(int fd, const char *name, const char *advice, struct err *e);

@@ -1,0 +1,21 @@
+/* A systemd service with its drop-ins, as far as an etcd in it matters. */
+#ifndef HOST_UNIT_H
+#define HOST_UNIT_H
+
+#include "util/str.h"
+
+/* Zero-initialise, name it, add its texts in systemd's order, end with unit_clear. */
+struct unit {
+    const char *name;            /* "etcd.service", "etcd@m0.service"; borrowed */
+    char *exec_start;            /* the last one that was not taken back; NULL: none */
+    struct str_list environment; /* NAME=value; what Environment= says */
+    struct str_list env_files;   /* as written: "-/etc/default/etcd" */
+    char *directory;             /* WorkingDirectory */
+};
+void unit_clear(struct unit *u);
+
+/* The main file, then each drop-in: an empty assignment takes back what came before.
+ * Specifiers (%n %N %p %i %%) are replaced, others stay. */
+enum rc unit_add(struct unit *u, struct bytes text, struct err *e);
+
+#endif
