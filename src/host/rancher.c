@@ -70,6 +70,7 @@ static enum rc name_of(struct host_member *m, struct err *e)
     AT_END(mem_end) uint8_t *text = NULL;
     AT_END(mem_end) char *path = NULL;
     struct err why = { 0 };
+    char *name = NULL;
     size_t n = 0;
 
     TRY(str_format(&path, e, "%s/name", m->data_dir));
@@ -77,8 +78,10 @@ static enum rc name_of(struct host_member *m, struct err *e)
         return why.code == RC_NOMEM ? err_set(e, RC_NOMEM, "%s", why.why) : RC_OK;
     while (n > 0 && (text[n - 1] == '\n' || text[n - 1] == ' '))
         n--;
+    TRY(str_format(&name, e, "%.*s", (int)n, (const char *)text));
     mem_free(m->name);
-    return str_format(&m->name, e, "%.*s", (int)n, (const char *)text);
+    m->name = name;
+    return RC_OK;
 }
 
 /* Its configuration is one of etcd's own; before the first start there is none. */

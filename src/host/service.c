@@ -163,7 +163,8 @@ static enum rc read_unit(struct search *s, const char *folder, const char *name,
 }
 
 /* A template starts nothing by itself; its instances are links with a name of their own.
- * Any other link to another name is an alias of a unit that is read anyway. */
+ * A link to nothing is a mask, which hides what it is before. Any other link to another
+ * name is an alias of a unit that is read anyway. */
 static bool is_service(const char *folder, const char *name)
 {
     AT_END(mem_end) char *path = NULL;
@@ -178,7 +179,8 @@ static bool is_service(const char *folder, const char *name)
     if (n <= 0)
         return true;
     target[n] = '\0';
-    return str_ends(target, "@.service") || strcmp(words_base(target), name) == 0;
+    return str_ends(target, "@.service") || strcmp(target, "/dev/null") == 0 ||
+           strcmp(words_base(target), name) == 0;
 }
 
 enum rc search_units(struct search *s, struct err *e)

@@ -155,7 +155,7 @@ static enum rc join(const char **p, const char *end, struct buf *b, struct err *
         if (stop == NULL)
             stop = end;
         *p = stop < end ? stop + 1 : end;
-        while (from < stop && b->n == 0 && isspace((unsigned char)*from))
+        while (from < stop && isspace((unsigned char)*from))
             from++;
         if (from < stop && (*from == '#' || *from == ';'))
             continue;
