@@ -173,15 +173,55 @@ static void take_back(const struct s3_put *p, const struct s3_answer *seen)
         log_warn("'%s' stays in %s: %s", p->key, p->s->base.name, ignored.why);
 }
 
-static enum rc check_lock(const struct s3_put *p, const struct s3_answer *a,
+static bool is_locked(const struct s3_put *p, const struct s3_answer *a)
+{
+    return strcmp(a->lock_mode, "COMPLIANCE") == 0 && s3_locked_until(a) >= p->keep_until;
+}
+
+/* Some stores overlook the lock of an upload in parts, and lock what is there already. */
+static enum rc lock_it(const struct s3_put *p, const struct s3_answer *seen,
+                       struct err *e)
+{
+    AT_END(mem_end) char *text = NULL;
+    struct lines l = { 0 };
+    S3_ANSWER a = { 0 };
+    struct s3_call c;
+    char until[32];
+
+    s3_time_iso(until, p->keep_until);
+    TRY(str_format(&text, e,
+                   "<Retention xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">"
+                   "<Mode>COMPLIANCE</Mode><RetainUntilDate>%s</RetainUntilDate>"
+                   "</Retention>",
+                   until));
+    TRY(add_digest(&l, p, bytes_str(text), e));
+    c = call_of(p, "PutObjectRetention", "PUT", &l);
+    c.query[0] = (struct s3_param){ "retention", "" };
+    if (s3_is_versioned(seen))
+        c.query[1] = (struct s3_param){ "versionId", seen->version };
+    c.body = bytes_str(text);
+    return s3_run(p->s, &c, &a, e);
+}
+
+static enum rc check_lock(const struct s3_put *p, const struct s3_answer *seen,
                           struct err *e)
 {
-    if (p->keep_until == 0 ||
-        (strcmp(a->lock_mode, "COMPLIANCE") == 0 && s3_locked_until(a) >= p->keep_until))
+    S3_ANSWER again = { 0 };
+    struct err refusal = { 0 };
+    enum seen what = SEEN_NOTHING;
+
+    if (p->keep_until == 0 || is_locked(p, seen))
+        return RC_OK;
+    if (lock_it(p, seen, &refusal) != RC_OK)
+        log_info("%s refuses a lock: %s", p->s->base.name, refusal.why);
+    else
+        TRY(look(p, &again, &what, e));
+    if (what == SEEN_OURS && is_locked(p, &again))
         return RC_OK;
     return err_set(e, RC_REFUSED,
                    "the store took '%s' and does not lock it against deletion" HINT
-                   "use a bucket with object lock, and allow s3:GetObjectRetention",
+                   "use a bucket with object lock, and allow s3:PutObjectRetention and "
+                   "s3:GetObjectRetention",
                    p->key);
 }
 
