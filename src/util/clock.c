@@ -37,10 +37,17 @@ int64_t clock_unix_ms(void)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-void clock_utc(char out[static 21])
+void clock_utc_at(int64_t seconds, char out[static 21])
 {
-    time_t now = time(NULL);
+    time_t t = (time_t)seconds;
     struct tm tm;
 
-    strftime(out, 21, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &tm));
+    out[0] = '\0';
+    if (gmtime_r(&t, &tm) != NULL && tm.tm_year <= 9999 - 1900)
+        strftime(out, 21, "%Y-%m-%dT%H:%M:%SZ", &tm);
+}
+
+void clock_utc(char out[static 21])
+{
+    clock_utc_at(time(NULL), out);
 }
