@@ -203,6 +203,7 @@ static void conclude(const struct snap_save_options *o, const struct view *v,
     s->size = a->trailer.size;
     s->stored_size = a->stored.file.size;
     memcpy(s->sha256, a->stored.sha256, sizeof s->sha256);
+    memcpy(s->database_sha256, a->trailer.database, sizeof s->database_sha256);
     s->facts = a->facts;
     a->facts = (struct mvcc_facts){ 0 };
     s->member_id = m->id;

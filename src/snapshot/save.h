@@ -42,7 +42,8 @@ struct snap_saved {
     struct snap_kind kind;
     uint64_t size, stored_size;  /* database with trailer; the file, 0 with an `end` */
     uint8_t sha256[SHA256_SIZE]; /* of the file as stored */
-    struct mvcc_facts facts;     /* what the snapshot holds */
+    uint8_t database_sha256[SHA256_SIZE];
+    struct mvcc_facts facts; /* what the snapshot holds */
     uint64_t member_id;
     char endpoint[256];
     const char *reason;   /* why this member; static text */

@@ -17,7 +17,7 @@ void snap_verdict_clear(struct snap_verdict *v)
     *v = (struct snap_verdict){ 0 };
 }
 
-static enum rc note_trailer(struct snap_verdict *v, struct err *e)
+enum rc snap_examine_trailer(struct snap_verdict *v, struct err *e)
 {
     struct err why = { 0 };
 
@@ -61,7 +61,20 @@ static enum rc verify_raw(const struct snap_verify_options *o, struct snap_verdi
     v->trailer = h.trailer;
     v->stored.size = bolt_file_size(file);
     memcpy(v->stored.sha256, h.trailer.whole, SHA256_SIZE);
-    return o->skip_trailer ? RC_OK : note_trailer(v, e);
+    return o->skip_trailer ? RC_OK : snap_examine_trailer(v, e);
+}
+
+enum rc snap_examine_sink_new(struct sink *next, enum snap_level level, int64_t revision,
+                              struct snap_verdict *out, struct sink **sink, struct err *e)
+{
+    OWNED(sink) chain = next;
+
+    if (level != SNAP_LEVEL_TRAILER)
+        TRY(mvcc_stream_sink_at(GIVE(chain), SURVEY_MEMORY, revision, &out->findings,
+                                &out->facts, &chain, e));
+    TRY(snap_trailer_sink_new(GIVE(chain), true, &out->trailer, &chain, e));
+    *sink = GIVE(chain);
+    return RC_OK;
 }
 
 static enum rc verify_wrapped(const struct snap_verify_options *o, struct snap_verdict *v,
@@ -70,12 +83,9 @@ static enum rc verify_wrapped(const struct snap_verify_options *o, struct snap_v
     OWNED(sink) chain = NULL;
 
     TRY(null_sink_new(&chain, e));
-    if (o->level != SNAP_LEVEL_TRAILER)
-        TRY(mvcc_stream_sink_at(GIVE(chain), SURVEY_MEMORY, o->revision, &v->findings,
-                                &v->facts, &chain, e));
-    TRY(snap_trailer_sink_new(GIVE(chain), true, &v->trailer, &chain, e));
+    TRY(snap_examine_sink_new(GIVE(chain), o->level, o->revision, v, &chain, e));
     TRY(snap_decode_file(o->file, o->ids, GIVE(chain), &v->kind, &v->stored, e));
-    return note_trailer(v, e);
+    return snap_examine_trailer(v, e);
 }
 
 static enum rc examine(const struct snap_verify_options *o, struct snap_verdict *v,

@@ -35,4 +35,15 @@ enum rc snap_verify(const struct snap_verify_options *o, struct snap_verdict *ou
                     struct err *e);
 void snap_verdict_clear(struct snap_verdict *v);
 
+/* For the bytes of a database that come from elsewhere than a file: passes them on, and
+ * fills trailer, facts and findings of *out, which is zero-initialised, before `next` is
+ * finished. Damage makes no failure of the chain. */
+enum rc snap_examine_sink_new(struct sink *next, enum snap_level level, int64_t revision,
+                              struct snap_verdict *out, struct sink **sink,
+                              struct err *e);
+
+/* Then what is wrong with the trailer becomes a finding: in a gate behind that sink, or
+ * when the chain is finished; once. */
+enum rc snap_examine_trailer(struct snap_verdict *v, struct err *e);
+
 #endif
