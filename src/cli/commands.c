@@ -25,6 +25,7 @@ const struct command *const cli_commands[] = {
     &cmd_alarm_disarm,
     &cmd_doctor,
     &cmd_assess,
+    &cmd_recover,
     &cmd_member_list,
     &cmd_member_plan,
     &cmd_member_add,

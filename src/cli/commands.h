@@ -11,7 +11,7 @@ extern const struct command cmd_snapshot_save, cmd_snapshot_status, cmd_snapshot
 extern const struct command cmd_snapshot_from_data_dir, cmd_snapshot_salvage;
 extern const struct command cmd_status;
 extern const struct command cmd_hash, cmd_alarm_list, cmd_alarm_disarm;
-extern const struct command cmd_doctor, cmd_assess;
+extern const struct command cmd_doctor, cmd_assess, cmd_recover;
 extern const struct command cmd_space, cmd_space_fix;
 extern const struct command cmd_lab_up, cmd_lab_status, cmd_lab_kill, cmd_lab_start,
     cmd_lab_partition, cmd_lab_heal, cmd_lab_fault, cmd_lab_table, cmd_lab_down;
