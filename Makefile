@@ -53,6 +53,7 @@ uses.care     := member sql $(uses.member)
 uses.membership := care member sql $(uses.member)
 uses.recover  := restore host yaml care datadir machine $(uses.care)
 uses.lab      := member $(uses.member)
+uses.repo     := care catalog $(uses.care)
 uses.agent    := catalog $(uses.recover)
 uses.cli      := agent catalog lab membership recover salvage care member sql restore defrag host yaml datadir $(uses.datadir)
 

@@ -4,7 +4,12 @@
 
 #include "util/str.h"
 
-enum { MINUTE_MS = 60 * 1000 };
+enum {
+    MINUTE_MS = 60 * 1000,
+    RETRY_S = 60,
+    RETRY_MOST_S = 3600,
+    RETRY_DOUBLINGS = 7,
+};
 
 enum rc schedule_parse(const char *text, struct schedule *out, struct err *e)
 {
@@ -36,12 +41,35 @@ static int64_t jitter(const struct schedule *s, int64_t slot)
     return (int64_t)((x ^ x >> 31) % (uint64_t)(s->jitter_s + 1));
 }
 
-int64_t schedule_due(const struct schedule *s, struct schedule_past *past, int64_t now)
+void schedule_ended(struct schedule_past *past, int64_t now, bool well)
 {
-    if (past->since == 0 || past->since > now)
+    past->failures = well ? 0 : past->failures + 1;
+    past->failed = well ? 0 : now;
+}
+
+static int64_t retry(const struct schedule_past *past)
+{
+    const unsigned doublings =
+        past->failures < RETRY_DOUBLINGS ? past->failures - 1 : RETRY_DOUBLINGS;
+    const int64_t wait = (int64_t)RETRY_S << doublings;
+
+    return past->failed + (wait < RETRY_MOST_S ? wait : RETRY_MOST_S);
+}
+
+static void come_back(int64_t *t, int64_t now)
+{
+    if (*t > now)
+        *t = now;
+}
+
+static int64_t next_slot(const struct schedule *s, struct schedule_past *past,
+                         int64_t now)
+{
+    come_back(&past->last, now);
+    come_back(&past->since, now);
+    come_back(&past->failed, now);
+    if (past->since == 0)
         past->since = now;
-    if (past->last > now)
-        past->last = now;
     if (past->last == 0 && !s->is_cron)
         return past->since + jitter(s, past->since);
 
@@ -49,4 +77,13 @@ int64_t schedule_due(const struct schedule *s, struct schedule_past *past, int64
     const int64_t slot = s->is_cron ? cron_next(&s->cron, from) : from + s->every_s;
 
     return slot + jitter(s, slot);
+}
+
+int64_t schedule_due(const struct schedule *s, struct schedule_past *past, int64_t now)
+{
+    const int64_t slot = next_slot(s, past, now);
+
+    if (past->failures == 0)
+        return slot;
+    return slot < retry(past) ? slot : retry(past);
 }

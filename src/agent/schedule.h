@@ -1,8 +1,9 @@
 /* When is a job due next? Pure: what was, and what the clock says now.
  *
  * What was missed (the machine slept, the agent was down) is caught up once, not as often
- * as it was missed. A clock that jumps never starts a storm and never silences a job: a
- * past that lies in the future is taken to be now. */
+ * as it was missed. What failed is tried again after a minute, two, four, up to an hour.
+ * A clock that jumps never starts a storm and never silences a job: a past that lies in
+ * the future is taken to be now. */
 #ifndef AGENT_SCHEDULE_H
 #define AGENT_SCHEDULE_H
 
@@ -20,13 +21,18 @@ struct schedule {
 enum rc schedule_parse(const char *text, struct schedule *out, struct err *e);
 
 struct schedule_past {
-    int64_t last;  /* when it was last begun, seconds since 1970; 0: never */
-    int64_t since; /* when the agent first looked; set by schedule_due while it is 0 */
+    int64_t last;      /* when it was last begun, seconds since 1970; 0: never */
+    int64_t since;     /* when somebody first asked; set by schedule_due while it is 0 */
+    int64_t failed;    /* when it last ended badly; 0: it did not */
+    unsigned failures; /* in a row */
 };
 
 /* When to begin, in seconds since 1970; not after `now`: begin at once. A cron job that
  * never ran waits for its time, another one begins at once. To be asked again whenever
  * the wall clock may have jumped. */
 int64_t schedule_due(const struct schedule *s, struct schedule_past *past, int64_t now);
+
+/* It was begun, and ended at `now`. */
+void schedule_ended(struct schedule_past *past, int64_t now, bool well);
 
 #endif

@@ -21,10 +21,8 @@ static bool known(const char *name)
     return false;
 }
 
-enum rc zone_use(const char *name, struct err *e)
+enum rc zone_check(const char *name, struct err *e)
 {
-    if (name == NULL)
-        return RC_OK;
     if (strcmp(name, "UTC") != 0 &&
         (name[0] == '\0' || name[0] == '/' || strstr(name, "..") != NULL || !known(name)))
         return err_set(e, RC_USAGE,
@@ -32,6 +30,14 @@ enum rc zone_use(const char *name, struct err *e)
                        "names are as in /usr/share/zoneinfo (package tzdata), such as "
                        "Europe/Berlin; UTC is always known",
                        name);
+    return RC_OK;
+}
+
+enum rc zone_use(const char *name, struct err *e)
+{
+    if (name == NULL)
+        return RC_OK;
+    TRY(zone_check(name, e));
     if (setenv("TZ", name, 1) != 0)
         return err_sys(e, RC_NOMEM, "the time zone cannot be set");
     tzset();

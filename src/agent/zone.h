@@ -4,9 +4,12 @@
 
 #include "util/err.h"
 
+/* Does this machine know it? RC_USAGE when not: the C library would take it for UTC
+ * without a word. */
+enum rc zone_check(const char *name, struct err *e);
+
 /* "Europe/Berlin", "UTC"; NULL leaves what TZ or the machine says. Before any thread is
- * started. RC_USAGE for a zone that this machine does not know: the C library would take
- * it for UTC without a word. */
+ * started. Fails as zone_check does. */
 enum rc zone_use(const char *name, struct err *e);
 
 #endif

@@ -34,6 +34,8 @@ const struct command *const cli_commands[] = {
     &cmd_member_update,
     &cmd_member_replace,
     &cmd_member_grow,
+    &cmd_agent,
+    &cmd_config_check,
     &cmd_keygen,
     &cmd_lab_up,
     &cmd_lab_status,

@@ -26,14 +26,18 @@ static enum rc usual_place(struct cli *c, char **out, struct err *e)
                    "nor HOME is set" HINT "name one with --state-dir");
 }
 
+enum rc cli_state_path(struct cli *c, char **out, struct err *e)
+{
+    return c->state_dir != NULL ? str_format(out, e, "%s", c->state_dir)
+                                : usual_place(c, out, e);
+}
+
 enum rc cli_state_open(struct cli *c, struct care_store **out, struct err *e)
 {
-    AT_END(mem_end) char *usual = NULL;
+    AT_END(mem_end) char *path = NULL;
 
-    if (c->state_dir != NULL)
-        return care_store_open(c->state_dir, out, e);
-    TRY(usual_place(c, &usual, e));
-    return care_store_open(usual, out, e);
+    TRY(cli_state_path(c, &path, e));
+    return care_store_open(path, out, e);
 }
 
 void cli_state_try(struct cli *c, struct care_store **out)

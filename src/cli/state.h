@@ -9,6 +9,9 @@
 /* --state-dir, else $XDG_STATE_HOME/holdfast, else ~/.local/state/holdfast. */
 enum rc cli_state_open(struct cli *c, struct care_store **out, struct err *e);
 
+/* The same as a path, which need not exist; heap. */
+enum rc cli_state_path(struct cli *c, char **out, struct err *e);
+
 /* For commands that go on without it: *out is NULL after a warning. */
 void cli_state_try(struct cli *c, struct care_store **out);
 

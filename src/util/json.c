@@ -209,6 +209,17 @@ bool json_get_i64(const struct json *o, const char *key, int64_t *out)
     return true;
 }
 
+bool json_get_double(const struct json *o, const char *key, double *out)
+{
+    const struct json *v = json_get(o, key);
+
+    if (v == NULL || !(json_object_is_type(in(v), json_type_double) ||
+                       json_object_is_type(in(v), json_type_int)))
+        return false;
+    *out = json_object_get_double(in(v));
+    return true;
+}
+
 bool json_get_bool(const struct json *o, const char *key, bool *out)
 {
     const struct json *v = json_get(o, key);

@@ -45,6 +45,7 @@ const struct json *json_get(const struct json *o, const char *key);
 const char *json_get_str(const struct json *o, const char *key);
 bool json_get_u64(const struct json *o, const char *key, uint64_t *out);
 bool json_get_i64(const struct json *o, const char *key, int64_t *out);
+bool json_get_double(const struct json *o, const char *key, double *out); /* or whole */
 bool json_get_bool(const struct json *o, const char *key, bool *out);
 size_t json_count(const struct json *a); /* 0 for anything but an array */
 const struct json *json_at(const struct json *a, size_t i);

@@ -59,6 +59,22 @@ CASE(schedule, what_was_missed_is_done_once)
     cr_assert(schedule_due(&s, &past, now) > now);
 }
 
+CASE(schedule, what_failed_is_tried_again)
+{
+    static const int64_t waits[] = { 60, 120, 240, 480, 960, 1920, 3600, 3600 };
+    struct schedule s = parsed("@daily");
+    struct schedule_past past = { .last = start };
+
+    for (size_t i = 0; i < sizeof waits / sizeof waits[0]; i++) {
+        schedule_ended(&past, start, false);
+        cr_assert_eq(schedule_due(&s, &past, start), start + waits[i], "%zu", i);
+    }
+    schedule_ended(&past, start, true);
+    cr_assert(schedule_due(&s, &past, start) > start + HOUR);
+    schedule_ended(&past, start + DAY, false);
+    cr_assert(schedule_due(&s, &past, start) <= start + 60, "the clock was set back");
+}
+
 /* A year in which the clock jumps by up to ten years, the agent sleeps and is started
  * anew. In time that really passes, a job never rests for longer than twice its period
  * beyond what kept the agent away, and never runs twice within a minute of its slots. */

@@ -1,0 +1,18 @@
+/* The command line that does a job: what the agent runs is what a person would type.
+ * Pure. Nothing secret is in it; secrets are in the files that it names. */
+#ifndef AGENT_ORDER_H
+#define AGENT_ORDER_H
+
+#include "agent/config.h"
+#include "util/str.h"
+
+/* "holdfast" first. `slot` is the time for which the job is due: a backup that another
+ * agent made since then is enough. */
+enum rc agent_order(const struct agent_config *f, const struct agent_cluster *c,
+                    enum agent_kind k, int64_t slot, struct str_list *out, struct err *e);
+
+/* The one that asks which backups there are. */
+enum rc agent_order_info(const struct agent_config *f, const struct agent_cluster *c,
+                         struct str_list *out, struct err *e);
+
+#endif
