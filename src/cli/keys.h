@@ -13,12 +13,16 @@ struct seal_args {
     bool passphrase;
 };
 
-#define SEAL_OPTS(args, field)                                                      \
+/* Without a passphrase: for what is encrypted where nobody can type one. */
+#define SEAL_KEYS_OPTS(args, field)                                                 \
     OPT(LIST, "recipient", args, field.recipients, .letter = 'r', .arg = "AGE1...", \
         .env = OPT_ENV_OWN, .help = "encrypt for this age recipient"),              \
         OPT(LIST, "recipients-file", args, field.recipients_files, .letter = 'R',   \
             .arg = "FILE", .env = OPT_ENV_OWN,                                      \
-            .help = "encrypt for the recipients in this file, one a line"),         \
+            .help = "encrypt for the recipients in this file, one a line")
+
+#define SEAL_OPTS(args, field)                                                      \
+    SEAL_KEYS_OPTS(args, field),                                                    \
         OPT(FLAG, "passphrase", args, field.passphrase,                             \
             .help = "encrypt by a passphrase, asked for on the terminal"),          \
         OPT(STR, "passphrase-file", args, field.passphrase_file, .arg = "FILE",     \

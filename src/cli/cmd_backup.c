@@ -1,0 +1,169 @@
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "cli/cluster.h"
+#include "cli/commands.h"
+#include "cli/facts.h"
+#include "cli/keys.h"
+#include "cli/repos.h"
+#include "cli/streaming.h"
+#include "repo/backup.h"
+#include "util/clock.h"
+#include "util/log.h"
+
+struct backup_args {
+    struct repo_args repo;
+    struct repo_job_args job;
+    struct stream_args stream;
+    struct seal_args seal;
+    struct str_list tags;
+    const char *accept_cluster;
+    uint64_t lock_ms;
+    bool skip_unchanged, allow_other_recipients;
+};
+
+/* clang-format off */
+static const struct opt backup_opts[] = {
+    REPO_OPTS(backup_args, repo, true),
+    SEAL_KEYS_OPTS(backup_args, seal),
+    STREAM_OPTS(backup_args, stream),
+    OPT(LIST, "tag", backup_args, tags, .arg = "WORD", .help = "a word for this backup"),
+    OPT(FLAG, "skip-unchanged", backup_args, skip_unchanged,
+        .help = "store nothing when no key was written since the newest backup, and all "
+                "voters hold what it has"),
+    OPT(DURATION, "lock", backup_args, lock_ms, .arg = "DURATION", .fallback = "0",
+        .help = "object lock: the store refuses to delete it for so long"),
+    OPT(STR, "accept-cluster", backup_args, accept_cluster, .arg = "ID",
+        .help = "the cluster has this new id: it was restored"),
+    OPT(FLAG, "allow-other-recipients", backup_args, allow_other_recipients,
+        .help = "encrypt for others than the repository was made for"),
+    REPO_JOB_OPTS(backup_args, job),
+    OPT_DONE,
+};
+/* clang-format on */
+
+static struct result *describe(const struct repo_backup *b)
+{
+    const struct manifest *m = b->record->backup;
+    struct result *r = result_new();
+
+    result_u64(r, "Sequence", "sequence", b->record->sequence);
+    result_str(r, "Object", "key", m->object_key);
+    result_i64(r, "Revision", "revision", m->revision);
+    result_size(r, "Size", "size", m->db_size);
+    result_size(r, "Stored size", "stored_size", m->object_size);
+    show_digest(r, "SHA-256", "sha256", m->object_sha256);
+    if (m->hashkv_known)
+        result_u64(r, "HashKV", "hashkv", m->hashkv);
+    else
+        result_str(r, NULL, "hashkv", NULL);
+    result_u64(r, "Live keys", "live_keys", m->live_keys);
+    result_id(r, "Member", "member", "member_hex", m->member_id);
+    result_str(r, "Endpoint", "endpoint", b->endpoint);
+    result_str(r, "Chosen because", "reason", b->reason);
+    result_u64(r, NULL, "voters", b->voters);
+    result_u64(r, NULL, "agreed", b->agreed);
+    result_took(r, "Took", "took_seconds", b->took_ms);
+    result_bool(r, "Proved", "proved", m->proved);
+    result_str(r, "Because", "proved_why", m->proved_why);
+    result_bool(r, NULL, "skipped", b->skipped);
+    return r;
+}
+
+static enum rc parse_cluster(const char *text, uint64_t *out, struct err *e)
+{
+    char *end = NULL;
+
+    *out = 0;
+    if (text == NULL)
+        return RC_OK;
+    errno = 0;
+    *out = strtoull(text, &end, 16);
+    if (errno == 0 && *end == '\0' && *out != 0 && text[0] != '-')
+        return RC_OK;
+    return err_set(e, RC_USAGE, "'%s' is no cluster id in hexadecimal", text);
+}
+
+/* Everything that must live as long as the backup runs. */
+struct running {
+    struct cli_cluster k;
+    struct cli_repo repo;
+    struct age_recipients *to;
+    struct wire_client *client;
+    struct repo_backup done;
+};
+
+static void running_end(struct running *n)
+{
+    repo_backup_clear(&n->done);
+    wire_client_free(n->client);
+    age_recipients_free(n->to);
+    cli_repo_clear(&n->repo);
+    cli_cluster_clear(&n->k);
+}
+
+static enum rc prepare(struct cli *c, const struct backup_args *a, struct running *n,
+                       struct repo_backup_options *o, struct err *e)
+{
+    TRY(cli_recipients(&a->seal, &n->to, e));
+    TRY(parse_cluster(a->accept_cluster, &o->accept_cluster, e));
+    TRY(cli_repo_open(c, &a->repo, &n->repo, e));
+    TRY(cli_connect(c, &n->k.login, &n->client, e));
+    o->job = cli_repo_job(&a->job);
+    o->client = n->client;
+    o->access = &n->k.access;
+    o->recipients = n->to;
+    o->allow_other_recipients = a->allow_other_recipients;
+    o->tags = &a->tags;
+    o->skip_unchanged = a->skip_unchanged;
+    if (a->lock_ms > 0)
+        o->keep_until = (clock_unix_ms() + (int64_t)a->lock_ms) / 1000;
+    cli_stream(n->client, &a->stream, &o->stream);
+    return RC_OK;
+}
+
+static enum rc backup(struct cli *c, const void *args, struct err *e)
+{
+    const struct backup_args *a = args;
+    AT_END(running_end) struct running n = { 0 };
+    struct repo_backup_options o = { 0 };
+    OWNED(result) r = NULL;
+
+    TRY(cli_cluster_init(&n.k, c, e));
+    c->connection.stall_timeout_ms = a->stream.stall_timeout_ms;
+    TRY(prepare(c, a, &n, &o, e));
+    TRY(repo_backup(n.repo.repo, &o, &n.done, e));
+    if (n.done.skipped)
+        log_info("nothing was written since backup %" PRIu64 ": it stays the newest",
+                 n.done.record->sequence);
+    r = describe(&n.done);
+    TRY(cli_show(c, r, e));
+    return repo_backup_verdict(&n.done, e);
+}
+
+const struct command cmd_backup = {
+    .name = "backup",
+    .summary = "store a backup of a cluster, proved by its voters",
+    .description =
+        "Chooses a member, streams its database, checks every page and record, "
+        "compresses "
+        "and encrypts it on the way into the repository, reads back what is stored, asks "
+        "all voters for their HashKV at the backup's revision, and writes a signed "
+        "record. "
+        "Nothing unencrypted and no whole copy touches a disk.\n\n"
+        "Exit status 8: the backup is stored, and marked as not proved, or the cluster "
+        "is "
+        "ill. 11: another backup of this cluster is running. A backup that is killed "
+        "leaves "
+        "none; the next run removes its leftovers. A cluster's name in the repository "
+        "stands for one cluster: endpoints that lead elsewhere are refused.",
+    .examples =
+        "holdfast backup --repo /mnt/backup --cluster prod -R recipients.txt\n"
+        "# from a timer\n"
+        "holdfast backup --cluster prod --skip-unchanged --tag hourly --wait 10m\n",
+    .opts = backup_opts,
+    .uses = CLI_CONNECTION | CLI_OUTPUT | CLI_PROGRESS | CLI_STATE,
+    .args_size = sizeof(struct backup_args),
+    .run = backup,
+};

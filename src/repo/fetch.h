@@ -1,0 +1,21 @@
+/* One backup out of the repository, into a local file that is whole and proved, or not
+ * there at all. */
+#ifndef REPO_FETCH_H
+#define REPO_FETCH_H
+
+#include "repo/verify.h"
+
+/* The file's name says how it is written: as the object is stored, `.db.zst.age`, byte
+ * for byte; or `.db`, decrypted, when `ids` opens it, and then every page and record has
+ * been checked. Else RC_USAGE. Fails as repo_verify does, and as posix_put_new for the
+ * file. */
+enum rc repo_fetch(struct repo *r, const struct record *x, const char *file,
+                   const struct age_identities *ids, struct err *e);
+
+/* The newest that verifies: `*item` (from repo_find), or, when its object is lost or
+ * altered, the one before it, and so on, each told with what is lost by it. */
+enum rc repo_fetch_newest(struct repo *r, const struct chain *log, const char *file,
+                          const struct age_identities *ids,
+                          const struct chain_item **item, struct err *e);
+
+#endif
