@@ -2,20 +2,7 @@
 
 #include "codec/crc32c.h"
 
-/* Reflected, as in codec/crc32c.c: bit 31 is x^0. */
-static const uint32_t POLYNOMIAL = 0x82F63B78, ONE = 0x80000000;
-
-/* Without branches: the bits are as good as random. */
-static inline uint32_t multiply(uint32_t a, uint32_t b)
-{
-    uint32_t product = 0;
-
-    for (int bit = 31; bit >= 0; bit--) {
-        product ^= b & (0 - (a >> bit & 1));
-        b = b >> 1 ^ (POLYNOMIAL & (0 - (b & 1)));
-    }
-    return product;
-}
+static const uint32_t ONE = 0x80000000; /* x^0 */
 
 void mvcc_powers_init(struct mvcc_powers *powers)
 {
@@ -24,8 +11,8 @@ void mvcc_powers_init(struct mvcc_powers *powers)
     for (unsigned i = 0; i < 4; i++) {
         powers->of[i][0] = ONE;
         for (unsigned b = 1; b < 256; b++)
-            powers->of[i][b] = multiply(powers->of[i][b - 1], step);
-        step = multiply(powers->of[i][255], step);
+            powers->of[i][b] = crc32c_multiply(powers->of[i][b - 1], step);
+        step = crc32c_multiply(powers->of[i][255], step);
     }
 }
 
@@ -41,7 +28,7 @@ void mvcc_chain_add(struct mvcc_chain *chain, const struct mvcc_powers *powers,
     }
     for (unsigned i = 0; length > 0; i++, length >>= 8)
         if ((length & 0xff) != 0)
-            moved = multiply(moved, powers->of[i][length & 0xff]);
+            moved = crc32c_multiply(moved, powers->of[i][length & 0xff]);
     chain->crc = moved ^ crc;
 }
 

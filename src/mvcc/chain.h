@@ -2,8 +2,8 @@
  * record after record (HashKV, snapshot status), computed without the bytes, and so also
  * when their order or their relevance is known only later.
  *
- * Appending costs a few multiplications of polynomials, tens of nanoseconds, instead of
- * crc32c_combine's microsecond: the powers of x that lengths below 4 GiB call for come
+ * Appending costs a few multiplications of polynomials instead of crc32c_combine's sixty:
+ * the powers of x that lengths below 4 GiB call for come
  * from a table. */
 #ifndef MVCC_CHAIN_H
 #define MVCC_CHAIN_H

@@ -24,6 +24,37 @@ CASE(codec_crc32c, chains_as_the_wal_does)
     cr_assert_eq(crc32c_update(crc, mark, sizeof mark), 0xB28866C6);
 }
 
+/* Long multiplication, by the definition: x^k is bit 31 - k. */
+static uint32_t long_product(uint32_t a, uint32_t b)
+{
+    uint64_t product = 0; /* bit k is x^k */
+
+    for (unsigned i = 0; i < 32; i++)
+        for (unsigned k = 0; k < 32; k++)
+            product ^= (uint64_t)(a >> (31 - i) & b >> (31 - k) & 1) << (i + k);
+    for (unsigned k = 63; k >= 32; k--)
+        if (product >> k & 1)
+            product ^= UINT64_C(0x11EDC6F41) << (k - 32);
+    uint32_t reflected = 0;
+    for (unsigned k = 0; k < 32; k++)
+        reflected |= (uint32_t)(product >> k & 1) << (31 - k);
+    return reflected;
+}
+
+CASE(codec_crc32c, products_are_those_of_long_multiplication)
+{
+    uint32_t a = 1, b = 0x80000000;
+
+    for (int i = 0; i < 2000; i++) {
+        uint32_t want = long_product(a, b);
+
+        cr_assert_eq(crc32c_multiply(a, b), want, "%08x * %08x", a, b);
+        cr_assert_eq(crc32c_multiply_plain(a, b), want, "%08x * %08x, plain", a, b);
+        a = a * 1664525 + 1013904223;
+        b = crc32c_update(b, &a, sizeof a);
+    }
+}
+
 CASE(codec_crc32c, combine_equals_feeding_at_once)
 {
     uint8_t data[3000];
