@@ -35,8 +35,9 @@ struct bolt_builder {
     uint32_t page_size;
     uint64_t fill;  /* bytes at which a page is full */
     uint64_t next;  /* page */
-    uint8_t *piece; /* PIECE bytes, of which `held` wait for the target */
-    size_t held;
+    uint8_t *own;   /* PIECE bytes, when the target lends none */
+    uint8_t *piece; /* `room` bytes, of which `held` wait for the target */
+    size_t room, held;
     bool in_bucket;
     struct buf name;    /* of the current bucket */
     struct buf inlined; /* scratch for an inline bucket */
@@ -65,9 +66,66 @@ void bolt_builder_free(struct bolt_builder *b)
     grower_clear(&b->root);
     buf_clear(&b->name);
     buf_clear(&b->inlined);
-    mem_free(b->piece);
+    mem_free(b->own);
     mem_free(b);
 }
+
+/* ---- bytes ------------------------------------------------------------------------ */
+
+static enum rc next_piece(struct bolt_builder *b, struct err *e)
+{
+    if (b->target.lend != NULL)
+        return b->target.lend(b->target.arg, &b->piece, &b->room, e);
+    if (b->own == NULL)
+        TRY(mem_new(&b->own, PIECE, "a piece of a database", e));
+    b->piece = b->own;
+    b->room = PIECE;
+    return RC_OK;
+}
+
+static enum rc send(struct bolt_builder *b, struct err *e)
+{
+    size_t n = b->held;
+
+    b->held = b->room = 0;
+    return n == 0 ? RC_OK : b->target.append(b->target.arg, b->piece, n, e);
+}
+
+static enum rc put(void *arg, const void *p, size_t n, struct err *e)
+{
+    struct bolt_builder *b = arg;
+    const uint8_t *from = p;
+
+    while (n > 0) {
+        size_t now;
+
+        if (b->room == 0)
+            TRY(next_piece(b, e));
+        now = n < b->room - b->held ? n : b->room - b->held;
+        memcpy(b->piece + b->held, from, now);
+        b->held += now;
+        from += now;
+        n -= now;
+        if (b->held == b->room)
+            TRY(send(b, e));
+    }
+    return RC_OK;
+}
+
+static enum rc pad(struct bolt_builder *b, uint64_t n, struct err *e)
+{
+    static const uint8_t zeros[4096];
+
+    while (n > 0) {
+        size_t now = n < sizeof zeros ? (size_t)n : sizeof zeros;
+
+        TRY(put(b, zeros, now, e));
+        n -= now;
+    }
+    return RC_OK;
+}
+
+/* ---- the beginning ---------------------------------------------------------------- */
 
 static enum rc check_options(const struct bolt_build_options *o, struct err *e)
 {
@@ -96,56 +154,18 @@ enum rc bolt_builder_new(const struct bolt_target *target,
         o.fill_percent = FILL_DEFAULT;
     TRY(check_options(&o, e));
     TRY(mem_new(&b, sizeof *b, "a database builder", e));
-    TRY(mem_new(&b->piece, PIECE, "a piece of a database", e));
     b->target = *target;
     b->page_size = o.page_size;
     b->fill = (uint64_t)o.page_size * o.fill_percent / 100;
     b->next = 2;
-    b->held = 2 * (size_t)o.page_size; /* zeros; the metas come last */
     grower_init(&b->bucket);
     grower_init(&b->root);
+    TRY(pad(b, 2 * (uint64_t)o.page_size, e)); /* the metas come last */
     *out = GIVE(b);
     return RC_OK;
 }
 
-static enum rc send(struct bolt_builder *b, struct err *e)
-{
-    if (b->held > 0)
-        TRY(b->target.append(b->target.arg, b->piece, b->held, e));
-    b->held = 0;
-    return RC_OK;
-}
-
-static enum rc put(void *arg, const void *p, size_t n, struct err *e)
-{
-    struct bolt_builder *b = arg;
-    const uint8_t *from = p;
-
-    while (n > 0) {
-        size_t now = n < PIECE - b->held ? n : PIECE - b->held;
-
-        memcpy(b->piece + b->held, from, now);
-        b->held += now;
-        from += now;
-        n -= now;
-        if (b->held == PIECE)
-            TRY(send(b, e));
-    }
-    return RC_OK;
-}
-
-static enum rc pad(struct bolt_builder *b, uint64_t n, struct err *e)
-{
-    static const uint8_t zeros[4096];
-
-    while (n > 0) {
-        size_t now = n < sizeof zeros ? (size_t)n : sizeof zeros;
-
-        TRY(put(b, zeros, now, e));
-        n -= now;
-    }
-    return RC_OK;
-}
+/* ---- pages ------------------------------------------------------------------------ */
 
 /* The first n elements become the next page, which *id names. */
 static enum rc write_page(struct bolt_builder *b, const struct draft *d, uint32_t n,

@@ -12,11 +12,16 @@
 
 /* Where pages go. `append` gets bytes in file order, in pieces of 1 MiB (the last one
  * shorter), beginning with two zero pages' worth; `patch` rewrites the first bytes at the
- * end (two pages). Whoever must be durable syncs what was appended before it patches. */
+ * end (two pages). Whoever must be durable syncs what was appended before it patches.
+ *
+ * A target with memory of its own spares a copy: pages are made in what `lend` gives, at
+ * least one byte, and append is told where they begin and how many bytes they are. All
+ * that was lent is filled, except for the last. */
 struct bolt_target {
     void *arg;
     enum rc (*append)(void *arg, const uint8_t *p, size_t n, struct err *e);
     enum rc (*patch)(void *arg, const uint8_t *p, size_t n, struct err *e);
+    enum rc (*lend)(void *arg, uint8_t **p, size_t *n, struct err *e); /* may be NULL */
 };
 
 struct bolt_build_options {

@@ -231,7 +231,7 @@ enum rc defrag_copy(const struct bolt_file *file, const struct defrag_keep *keep
                     const struct bolt_target *to, struct findings *f,
                     struct defrag_copied *out, struct err *e)
 {
-    static const struct bolt_target nowhere = { NULL, drop_bytes, drop_bytes };
+    static const struct bolt_target nowhere = { NULL, drop_bytes, drop_bytes, NULL };
     const struct bolt_build_options options = {
         .page_size = bolt_file_meta(file)->page_size,
     };

@@ -14,7 +14,7 @@
  * large folios, which took two to three times as long on virtual machines that give
  * free memory back to their host. */
 enum {
-    BLOCK = READBACK_BLOCK,
+    BLOCK = FILE_BLOCK,
     ALIGN = 4096,
     PIECE = 128 << 10,
     SLICE = 8 << 20,
@@ -27,9 +27,9 @@ struct file_sink {
     struct sink base;
     int fd, flags; /* the caller's, and its status flags as they were */
     char *name;
-    uint8_t *memory, *block; /* `block` is the aligned part */
+    uint8_t *block;
     size_t filled;
-    uint32_t crc; /* of what `block` was filled from */
+    uint32_t crc; /* of the block that is being taken in */
     uint64_t at, allocated, reserve;
     uint64_t waited, started; /* buffered: clean up to, being written out up to */
     bool direct;              /* O_DIRECT is on */
@@ -171,19 +171,18 @@ static enum rc put_some(struct file_sink *f, const uint8_t *p, size_t n, size_t 
                    (unsigned long long)f->at);
 }
 
-static enum rc put_block(struct file_sink *f, struct err *e)
+static enum rc put_block(struct file_sink *f, const uint8_t *p, size_t n, struct err *e)
 {
     size_t done = 0;
 
-    while (done < f->filled)
-        TRY(put_some(f, f->block + done, f->filled - done, &done, e));
+    while (done < n)
+        TRY(put_some(f, p + done, n - done, &done, e));
     return RC_OK;
 }
 
 /* Tell the reader, once the block is where it can be read. */
-static enum rc prove_block(struct file_sink *f, struct err *e)
+static enum rc prove_block(struct file_sink *f, size_t n, struct err *e)
 {
-    size_t n = f->filled;
     uint32_t crc = f->crc;
 
     f->filled = 0;
@@ -191,29 +190,42 @@ static enum rc prove_block(struct file_sink *f, struct err *e)
     return f->proof == NULL || n == 0 ? RC_OK : readback_add(f->proof, n, crc, e);
 }
 
-static enum rc store_block(struct file_sink *f, struct err *e)
+static enum rc store_block(struct file_sink *f, const uint8_t *p, struct err *e)
 {
-    TRY(put_block(f, e));
-    TRY(prove_block(f, e));
+    TRY(put_block(f, p, BLOCK, e));
+    TRY(prove_block(f, BLOCK, e));
     if (f->at > f->allocated && f->at % SLICE == 0)
         return check_room(f, 0, e);
     return RC_OK;
 }
 
+/* A block that lies well is written from where it is. */
+static bool is_ready(const struct file_sink *f, const uint8_t *p, size_t n)
+{
+    return f->filled == 0 && n >= BLOCK && (uintptr_t)p % ALIGN == 0;
+}
+
+static enum rc take_some(struct file_sink *f, const uint8_t *p, size_t n, size_t *taken,
+                         struct err *e)
+{
+    size_t k = BLOCK - f->filled < n ? BLOCK - f->filled : n;
+
+    *taken = k;
+    if (f->proof != NULL)
+        f->crc = crc32c_update(f->crc, p, k);
+    if (is_ready(f, p, n))
+        return store_block(f, p, e);
+    memcpy(f->block + f->filled, p, k);
+    f->filled += k;
+    return f->filled == BLOCK ? store_block(f, f->block, e) : RC_OK;
+}
+
 static enum rc take(struct file_sink *f, const uint8_t *p, size_t n, struct err *e)
 {
-    while (n > 0) {
-        size_t k = BLOCK - f->filled < n ? BLOCK - f->filled : n;
+    size_t taken;
 
-        if (f->proof != NULL)
-            f->crc = crc32c_update(f->crc, p, k);
-        memcpy(f->block + f->filled, p, k);
-        f->filled += k;
-        p += k;
-        n -= k;
-        if (f->filled == BLOCK)
-            TRY(store_block(f, e));
-    }
+    for (; n > 0; p += taken, n -= taken)
+        TRY(take_some(f, p, n, &taken, e));
     return RC_OK;
 }
 
@@ -243,11 +255,11 @@ static enum rc file_write(struct sink *s, const uint8_t *p, size_t n, struct err
 static enum rc complete(struct file_sink *f, struct err *e)
 {
     TRY(leave_direct(f, e));
-    TRY(put_block(f, e));
+    TRY(put_block(f, f->block, f->filled, e));
     if (f->allocated > f->at && os.ftruncate(f->fd, (off_t)f->at) < 0)
         return err_sys(e, RC_STORAGE, "cannot give back the room after '%s'", f->name);
     TRY(os_sync(f->fd, f->name, e));
-    TRY(prove_block(f, e));
+    TRY(prove_block(f, f->filled, e));
     return f->proof == NULL ? RC_OK : readback_finish(f->proof, e);
 }
 
@@ -271,7 +283,7 @@ static void file_release(struct sink *s)
     readback_free(f->proof);
     if (f->direct)
         os.fcntl(f->fd, F_SETFL, f->flags);
-    mem_free(f->memory);
+    mem_free(f->block);
     mem_free(f->name);
 }
 
@@ -298,8 +310,7 @@ static enum rc go_direct(struct file_sink *f, bool wanted, struct err *e)
 static enum rc set_up(struct file_sink *f, const struct file_sink_options *o,
                       struct err *e)
 {
-    TRY(mem_new(&f->memory, BLOCK + ALIGN, "a file block", e));
-    f->block = f->memory + (ALIGN - (uintptr_t)f->memory % ALIGN) % ALIGN;
+    TRY(mem_block(&f->block, BLOCK, "a file block", e));
     f->reserve = o->reserve;
     f->result = o->result;
     TRY(take_room(f, o->expected_size, e));

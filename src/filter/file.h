@@ -13,6 +13,9 @@
 #include "filter/readback.h"
 #include "filter/sink.h"
 
+/* Pieces of this size that are aligned to a page are written from where they lie. */
+enum { FILE_BLOCK = READBACK_BLOCK };
+
 enum file_mode {
     FILE_DIRECT,   /* whole blocks went past the page cache */
     FILE_BUFFERED, /* through the page cache, in slices */

@@ -11,7 +11,8 @@ struct lane_sink {
     struct ring ring;
     uint8_t *memory; /* all blocks, one after another */
     size_t *sizes;   /* of what each pushed block holds */
-    size_t block_size, filled;
+    size_t block_size;
+    size_t slot, filled; /* being filled, and how far */
     struct task task;
     enum rc rc; /* of the thread, kept for every later call */
     struct err err;
@@ -52,11 +53,27 @@ static enum rc refused(struct lane_sink *l, struct err *e)
     return err_set(e, RC_INTERNAL, "bytes were written to a finished lane");
 }
 
-static void push(struct lane_sink *l, size_t slot)
+static void push(struct lane_sink *l)
 {
-    l->sizes[slot] = l->filled;
+    l->sizes[l->slot] = l->filled;
     l->filled = 0;
     ring_push(&l->ring);
+}
+
+static enum rc lend(struct lane_sink *l, uint8_t **p, size_t *n, struct err *e)
+{
+    if (!ring_wait_free(&l->ring, &l->slot))
+        return refused(l, e);
+    *p = l->memory + l->slot * l->block_size + l->filled;
+    *n = l->block_size - l->filled;
+    return RC_OK;
+}
+
+static void add(struct lane_sink *l, size_t n)
+{
+    l->filled += n;
+    if (l->filled == l->block_size)
+        push(l);
 }
 
 static enum rc lane_write(struct sink *s, const uint8_t *p, size_t n, struct err *e)
@@ -64,28 +81,36 @@ static enum rc lane_write(struct sink *s, const uint8_t *p, size_t n, struct err
     struct lane_sink *l = (struct lane_sink *)s;
 
     while (n > 0) {
-        size_t slot, k;
+        uint8_t *to;
+        size_t room, k;
 
-        if (!ring_wait_free(&l->ring, &slot))
-            return refused(l, e);
-        k = l->block_size - l->filled < n ? l->block_size - l->filled : n;
-        memcpy(l->memory + slot * l->block_size + l->filled, p, k);
-        l->filled += k;
+        TRY(lend(l, &to, &room, e));
+        k = room < n ? room : n;
+        memcpy(to, p, k);
+        add(l, k);
         p += k;
         n -= k;
-        if (l->filled == l->block_size)
-            push(l, slot);
     }
     return RC_OK;
+}
+
+enum rc lane_sink_lend(struct sink *lane, uint8_t **p, size_t *n, struct err *e)
+{
+    return lend((struct lane_sink *)lane, p, n, e);
+}
+
+void lane_sink_filled(struct sink *lane, size_t n)
+{
+    lane->taken += n;
+    add((struct lane_sink *)lane, n);
 }
 
 static enum rc lane_finish(struct sink *s, struct err *e)
 {
     struct lane_sink *l = (struct lane_sink *)s;
-    size_t slot;
 
-    if (l->filled > 0 && ring_wait_free(&l->ring, &slot))
-        push(l, slot);
+    if (l->filled > 0 && ring_wait_free(&l->ring, &l->slot))
+        push(l);
     ring_end(&l->ring, RING_CLOSED);
     return settle(l, e);
 }
@@ -121,7 +146,7 @@ enum rc lane_sink_new(struct sink *next, size_t block_size, size_t blocks,
     l->base = (struct sink){ .ops = &lane_ops, .next = GIVE(rest) };
     l->block_size = block_size;
     ring_init(&l->ring, blocks);
-    TRY(mem_new(&l->memory, block_size * blocks, "the blocks of a lane", e));
+    TRY(mem_block(&l->memory, block_size * blocks, "the blocks of a lane", e));
     TRY(mem_new(&l->sizes, blocks * sizeof *l->sizes, "the blocks of a lane", e));
     TRY(task_start(&l->task, carry, l, e));
     *out = GIVE(made);

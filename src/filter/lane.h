@@ -14,4 +14,10 @@
 enum rc lane_sink_new(struct sink *next, size_t block_size, size_t blocks,
                       struct sink **out, struct err *e);
 
+/* For who makes bytes and need not copy them: memory of the lane's, *n of at least one
+ * byte, and the word that the first n of it are filled. In between nothing else is done
+ * with the lane. */
+enum rc lane_sink_lend(struct sink *lane, uint8_t **p, size_t *n, struct err *e);
+void lane_sink_filled(struct sink *lane, size_t n);
+
 #endif

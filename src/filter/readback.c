@@ -10,23 +10,27 @@
 #include "util/os.h"
 #include "util/task.h"
 
-enum { MARKS = 64, ALIGN = 4096 };
+enum { MARKS = 16, BLOCKS = 2, ALIGN = 4096 };
 
 struct mark {
     size_t n;
     uint32_t crc;
 };
 
+/* Two threads, so that the disk does not wait while a block is looked at: one reads and
+ * compares, the other shows. */
 struct readback {
-    struct ring ring;
+    struct ring ring; /* of marks: from the writer to the reader */
     struct mark marks[MARKS];
     const char *name;
     struct readback_observer observer;
     int fd;
     bool direct;
-    uint8_t *memory, *block; /* `block` is the aligned part */
-    uint64_t at;             /* the reader's place in the file */
-    struct task task;
+    uint64_t at;          /* the reader's place in the file */
+    struct ring compared; /* of blocks: from the reader to the observer */
+    uint8_t *memory;
+    size_t sizes[BLOCKS];
+    struct task reading, showing;
     enum rc rc;
     struct err err;
 };
@@ -56,10 +60,11 @@ static bool leave_direct(struct readback *r)
     return true;
 }
 
-static enum rc read_more(struct readback *r, size_t want, size_t *done, struct err *e)
+static enum rc read_more(struct readback *r, uint8_t *block, size_t want, size_t *done,
+                         struct err *e)
 {
     uint64_t at = r->at + *done;
-    ssize_t got = os.pread(r->fd, r->block + *done, want - *done, (off_t)at);
+    ssize_t got = os.pread(r->fd, block + *done, want - *done, (off_t)at);
 
     if (got > 0) {
         *done += (size_t)got;
@@ -74,47 +79,88 @@ static enum rc read_more(struct readback *r, size_t want, size_t *done, struct e
                    (unsigned long long)at);
 }
 
-static enum rc compare(struct readback *r, const struct mark *m, struct err *e)
+static enum rc compare(struct readback *r, const struct mark *m, uint8_t *block,
+                       struct err *e)
 {
     /* Direct reads are whole sectors; the last one simply ends early. */
     size_t want = (m->n + ALIGN - 1) / ALIGN * ALIGN, done = 0;
 
     TRY(drop_cached(r, m->n, e));
     while (done < m->n)
-        TRY(read_more(r, want, &done, e));
-    if (crc32c_update(0, r->block, m->n) != m->crc)
+        TRY(read_more(r, block, want, &done, e));
+    if (crc32c_update(0, block, m->n) != m->crc)
         return err_set(e, RC_CORRUPT,
                        "the disk returned other bytes than were written: '%s', "
                        "%zu bytes at offset %llu" HINT
                        "do not trust this disk or this memory; store elsewhere",
                        r->name, m->n, (unsigned long long)r->at);
     r->at += m->n;
-    return r->observer.take == NULL
-               ? RC_OK
-               : r->observer.take(r->observer.arg, r->block, m->n, e);
+    return RC_OK;
+}
+
+static uint8_t *block_at(const struct readback *r, size_t slot)
+{
+    return r->memory + slot * READBACK_BLOCK;
+}
+
+/* An observer that has failed takes no more blocks: its own thread says why. */
+static enum rc read_all(struct readback *r, struct err *e)
+{
+    size_t i, slot;
+
+    while (ring_wait_full(&r->ring, &i) && ring_wait_free(&r->compared, &slot)) {
+        TRY(compare(r, &r->marks[i], block_at(r, slot), e));
+        r->sizes[slot] = r->marks[i].n;
+        ring_pop(&r->ring);
+        ring_push(&r->compared);
+    }
+    return RC_OK;
 }
 
 static enum rc follow(void *arg, struct err *e)
 {
     struct readback *r = arg;
+    enum rc rc = read_all(r, e);
+
+    ring_end(&r->compared,
+             rc == RC_OK && !ring_is_dropped(&r->ring) ? RING_CLOSED : RING_DROPPED);
+    ring_end(&r->ring, RING_DROPPED);
+    return rc;
+}
+
+static enum rc show(void *arg, struct err *e)
+{
+    struct readback *r = arg;
     size_t i;
 
-    while (ring_wait_full(&r->ring, &i)) {
-        enum rc rc = compare(r, &r->marks[i], e);
+    while (ring_wait_full(&r->compared, &i)) {
+        enum rc rc =
+            r->observer.take == NULL
+                ? RC_OK
+                : r->observer.take(r->observer.arg, block_at(r, i), r->sizes[i], e);
 
         if (rc != RC_OK) {
-            ring_end(&r->ring, RING_DROPPED);
+            ring_end(&r->compared, RING_DROPPED);
             return rc;
         }
-        ring_pop(&r->ring);
+        ring_pop(&r->compared);
     }
     return RC_OK;
 }
 
 static enum rc settle(struct readback *r, struct err *e)
 {
-    if (r->task.running)
-        r->rc = task_join(&r->task, &r->err);
+    struct err shown;
+    enum rc rc;
+
+    if (r->reading.running) {
+        r->rc = task_join(&r->reading, &r->err);
+        rc = task_join(&r->showing, &shown);
+        if (r->rc == RC_OK && rc != RC_OK) {
+            r->rc = rc;
+            r->err = shown;
+        }
+    }
     if (r->rc != RC_OK)
         *e = r->err;
     return r->rc;
@@ -146,6 +192,7 @@ void readback_free(struct readback *r)
     ring_end(&r->ring, RING_DROPPED);
     (void)settle(r, &nobody_asks);
     ring_clear(&r->ring);
+    ring_clear(&r->compared);
     os_fd_end(&r->fd);
     mem_free(r->memory);
     mem_free(r);
@@ -171,13 +218,15 @@ enum rc readback_new(int fd, const char *name, const struct readback_observer *o
 
     TRY(mem_new(&r, sizeof *r, "the read-back", e));
     ring_init(&r->ring, MARKS);
+    ring_init(&r->compared, BLOCKS);
     r->fd = -1;
     r->name = name;
     r->observer = *observer;
-    TRY(mem_new(&r->memory, READBACK_BLOCK + ALIGN, "the read-back block", e));
-    r->block = r->memory + (ALIGN - (uintptr_t)r->memory % ALIGN) % ALIGN;
+    TRY(mem_block(&r->memory, (size_t)BLOCKS * READBACK_BLOCK, "the blocks read back",
+                  e));
     TRY(open_again(r, fd, e));
-    TRY(task_start(&r->task, follow, r, e));
+    TRY(task_start(&r->reading, follow, r, e));
+    TRY(task_start(&r->showing, show, r, e));
     *out = GIVE(r);
     return RC_OK;
 }

@@ -11,7 +11,7 @@
 #include "util/err.h"
 #include "util/own.h"
 
-enum { READBACK_BLOCK = 1 << 20 };
+enum { READBACK_BLOCK = 2 << 20 };
 
 struct readback;
 

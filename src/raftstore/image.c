@@ -31,7 +31,7 @@ enum rc image_write(const struct machine *m, int fd, const char *name, uint64_t 
                     struct err *e)
 {
     struct file_target t = { .fd = fd, .name = name };
-    const struct bolt_target target = { &t, file_append, file_patch };
+    const struct bolt_target target = { &t, file_append, file_patch, NULL };
     const struct bolt_build_options options = { 0 };
     OWNED(bolt_builder) b = NULL;
 

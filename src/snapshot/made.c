@@ -91,7 +91,7 @@ static enum rc send_all(snap_build_fn *build, void *arg, const struct head *h,
     TRY(sha256_new(&hash, e));
 
     struct outflow s = { h, chain, hash, 0 };
-    const struct bolt_target target = { &s, send_piece, check_head };
+    const struct bolt_target target = { &s, send_piece, check_head, NULL };
 
     TRY(build(arg, &target, e));
     TRY(sha256_end(hash, digest, e));
@@ -111,7 +111,7 @@ enum rc snap_made_store(const struct snap_store_options *o, snap_build_fn *build
     TRY(mem_new(&h, sizeof *h, "the metas", e));
     held = h;
 
-    const struct bolt_target learning = { h, count_piece, keep_head };
+    const struct bolt_target learning = { h, count_piece, keep_head, NULL };
 
     TRY(snap_store_reserve(o, &reserve, e));
     TRY(build(arg, &learning, e));

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 bool (*mem_fault)(void);
 
@@ -21,6 +22,19 @@ enum rc mem_new(void *out, size_t size, const char *what, struct err *e)
 
     if (p == NULL)
         return err_set(e, RC_NOMEM, "no memory for %s (%zu bytes)", what, size);
+    memcpy(out, &p, sizeof p);
+    return RC_OK;
+}
+
+/* The advice may be refused, as where huge pages are off; nothing depends on it. */
+enum rc mem_block(void *out, size_t size, const char *what, struct err *e)
+{
+    size_t whole = (size + MEM_BLOCK_ALIGN - 1) / MEM_BLOCK_ALIGN * MEM_BLOCK_ALIGN;
+    void *p = fails() ? NULL : aligned_alloc(MEM_BLOCK_ALIGN, whole);
+
+    if (p == NULL)
+        return err_set(e, RC_NOMEM, "no memory for %s (%zu bytes)", what, size);
+    (void)madvise(p, whole, MADV_HUGEPAGE);
     memcpy(out, &p, sizeof p);
     return RC_OK;
 }

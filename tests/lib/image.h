@@ -24,7 +24,7 @@ static inline enum rc image_patch(void *arg, const uint8_t *p, size_t n, struct 
 /* Where a builder writes when the file shall stand in `to`. */
 static inline struct bolt_target image_target(struct buf *to)
 {
-    return (struct bolt_target){ to, image_append, image_patch };
+    return (struct bolt_target){ to, image_append, image_patch, NULL };
 }
 
 #endif

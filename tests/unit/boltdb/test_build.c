@@ -325,6 +325,70 @@ CASE(boltdb_build, refuses_what_bbolt_could_not_read)
     cr_assert_str_eq(e.why, "bucket names do not ascend");
 }
 
+/* Lends a few odd sizes in turn, the least of a single byte. */
+struct lender {
+    struct bolt_target to;
+    uint8_t room[5000];
+    size_t lent, turn;
+};
+
+static enum rc lend(void *arg, uint8_t **p, size_t *n, struct err *e)
+{
+    static const size_t sizes[] = { 1, 5000, 17, 4096 };
+    struct lender *l = arg;
+
+    (void)e;
+    memset(l->room, 0xee, sizeof l->room);
+    l->lent = *n = sizes[l->turn++ % 4];
+    *p = l->room;
+    return RC_OK;
+}
+
+static enum rc take_back(void *arg, const uint8_t *p, size_t n, struct err *e)
+{
+    const struct lender *l = arg;
+
+    cr_assert(p == l->room && n <= l->lent, "%zu of %zu lent bytes", n, l->lent);
+    return l->to.append(l->to.arg, p, n, e);
+}
+
+static enum rc patch_there(void *arg, const uint8_t *p, size_t n, struct err *e)
+{
+    const struct lender *l = arg;
+
+    return l->to.patch(l->to.arg, p, n, e);
+}
+
+static enum rc build_three(const struct bolt_target *target, struct err *e)
+{
+    static const uint8_t value[9000] = { 1, 2, 3 };
+    OWNED(bolt_builder) b = NULL;
+    uint8_t key[18];
+    uint64_t size;
+
+    TRY(bolt_builder_new(target, NULL, &b, e));
+    TRY(bolt_builder_bucket(b, bytes_str("key"), e));
+    for (uint64_t i = 0; i < 3; i++)
+        TRY(bolt_builder_pair(b, revision_key(key, i), (struct bytes){ value, 4000 * i },
+                              e));
+    return bolt_builder_finish(b, &size, e);
+}
+
+CASE(boltdb_build, makes_pages_in_what_the_target_lends)
+{
+    OWNED_IMAGE plain = { 0 };
+    OWNED_IMAGE lent = { 0 };
+    struct lender l = { .to = target_of(&lent) };
+    const struct bolt_target own = target_of(&plain),
+                             target = { &l, take_back, patch_there, lend };
+    struct err e = { 0 };
+
+    OK(build_three(&own, &e), &e);
+    OK(build_three(&target, &e), &e);
+    cr_assert_eq(plain.n, lent.n);
+    cr_assert_eq(memcmp(plain.p, lent.p, lent.n), 0);
+}
+
 CASE(boltdb_build, refuses_odd_options)
 {
     static const struct bolt_build_options bad[] = { { 511, 0 },  { 256, 0 },

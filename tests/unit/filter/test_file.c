@@ -12,7 +12,7 @@
 #include "tests/unit/filter/collect.h"
 #include "util/os.h"
 
-enum { MIB = 1 << 20, BIG = 3 * MIB + 123 };
+enum { MIB = 1 << 20, BLOCK = FILE_BLOCK, BIG = 3 * BLOCK + 123 };
 
 static uint8_t data[BIG];
 
@@ -61,7 +61,7 @@ static bool can_direct(int fd)
 
 CASE(file, any_size_in_any_pieces_and_modes)
 {
-    const size_t sizes[] = { 0, 1, 4095, 4096, 4097, MIB - 1, MIB, MIB + 1, BIG };
+    const size_t sizes[] = { 0, 1, 4095, 4096, 4097, BLOCK - 1, BLOCK, BLOCK + 1, BIG };
 
     fill_pattern(data, sizeof data);
     for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++)
@@ -288,10 +288,10 @@ CASE(file, one_bit_that_the_disk_changed_is_found)
             cr_assert_eq(store_on_bad_disk(buffered, true, &e), RC_CORRUPT,
                          "buffered %d, %s", buffered, where == 0 ? "write" : "read");
             cr_assert(strstr(e.why, "the disk returned other bytes than were written: "
-                                    "'backup.db', 1048576 bytes at offset ") != NULL,
+                                    "'backup.db', 2097152 bytes at offset ") != NULL,
                       "%s", e.why);
             cr_assert(strstr(e.why, where == 0 && buffered ? "offset 0"
-                                                           : "offset 1048576") != NULL,
+                                                           : "offset 2097152") != NULL,
                       "%s", e.why);
             cr_assert_str_eq(e.hint,
                              "do not trust this disk or this memory; store elsewhere");
@@ -307,7 +307,7 @@ CASE(file, one_bit_in_the_last_bytes_is_found_too)
     os.pwrite = flipping_pwrite;
     bad_call = 4; /* three whole blocks, then the tail */
     cr_assert_eq(store_on_bad_disk(false, true, &e), RC_CORRUPT);
-    cr_assert(strstr(e.why, "123 bytes at offset 3145728") != NULL, "%s", e.why);
+    cr_assert(strstr(e.why, "123 bytes at offset 6291456") != NULL, "%s", e.why);
     OK(store_on_bad_disk(false, false, &e), &e); /* the test can tell: nobody looked */
 }
 
@@ -507,6 +507,45 @@ CASE(file, there_is_one_fsync_and_its_failure_is_final)
     cr_assert_eq(syncs, 1);
 }
 
+/* ---- blocks that lie well ------------------------------------------------------------
+ */
+
+static const uint8_t *from[8];
+static unsigned written;
+
+static ssize_t noting_pwrite(int fd, const void *p, size_t n, off_t at)
+{
+    cr_assert_lt(written, 8);
+    from[written++] = p;
+    return kernel.pwrite(fd, p, n, at);
+}
+
+CASE(file, aligned_blocks_are_written_from_where_they_lie)
+{
+    OWNED_FD int fd = scratch();
+    OWNED(sink) chain = NULL;
+    AT_END(mem_end) uint8_t *block = NULL;
+    struct err e = { 0 };
+
+    kernel = os;
+    os.pwrite = noting_pwrite;
+    fill_pattern(data, sizeof data);
+    OK(mem_block(&block, 2 * (size_t)BLOCK, "a block", &e), &e);
+    memcpy(block, data, BLOCK);
+    memcpy(block + BLOCK, data + BLOCK, BLOCK);
+    OK(file_sink_new(fd, "f", &(struct file_sink_options){ .read_back = true }, &chain,
+                     &e),
+       &e);
+    OK(sink_write(chain, block, BLOCK, &e), &e);
+    OK(sink_write(chain, block + BLOCK, 4096, &e), &e);
+    OK(sink_write(chain, block + BLOCK + 4096, BLOCK - 4096, &e), &e);
+    OK(sink_write(chain, data + (size_t)2 * BLOCK, BIG - (size_t)2 * BLOCK, &e), &e);
+    OK(sink_finish(chain, &e), &e);
+    cr_assert(holds(fd, BIG));
+    cr_assert(from[0] == block, "the first block was copied");
+    cr_assert(from[1] != block + BLOCK, "the second one came in two pieces");
+}
+
 /* ---- every n-th call
  * ----------------------------------------------------------------------------- */
 
@@ -542,12 +581,13 @@ static void run_sweep(const struct sweep *w)
 
 CASE(file, any_failed_call_is_an_error_and_any_short_one_is_not)
 {
-    /* 3 MiB and a tail are 3 + 1 direct writes, or 24 + 1 of 128 KiB; then a clean run.
+    /* Three blocks and a tail are 3 + 1 direct writes, or 48 + 1 of 128 KiB; then a clean
+     * run.
      */
     const struct sweep sweeps[] = {
         { FAULT_WRITE, ENOSPC, false, false, 4 + 1 },
-        { FAULT_WRITE, EIO, true, false, 25 + 1 },
-        { FAULT_WRITE, 0, true, false, 25 + 1 },
+        { FAULT_WRITE, EIO, true, false, 49 + 1 },
+        { FAULT_WRITE, 0, true, false, 49 + 1 },
         { FAULT_FSYNC, EIO, false, false, 1 + 1 },
         { FAULT_FSYNC, EIO, true, true, 1 + 1 },
         { FAULT_OPEN, EMFILE, false, true, 1 + 1 },

@@ -60,6 +60,53 @@ CASE(lane, two_lanes_in_a_row_work)
     cr_assert(bytes_equal(BYTES_OF(data), (struct bytes){ c.got.p, c.got.n }));
 }
 
+/* Fills what is lent, now and then after a plain write. */
+static enum rc fill_lent(struct sink *lane, const uint8_t *p, size_t n, struct err *e)
+{
+    for (size_t at = 0, turn = 0; at < n; turn++) {
+        size_t left = n - at, room, k = left < 3 ? left : 3;
+        uint8_t *to;
+
+        if (turn % 5 == 0) {
+            TRY(sink_write(lane, p + at, k, e));
+        } else {
+            TRY(lane_sink_lend(lane, &to, &room, e));
+            k = room < left ? room : left;
+            memcpy(to, p + at, k);
+            lane_sink_filled(lane, k);
+        }
+        at += k;
+    }
+    return RC_OK;
+}
+
+CASE(lane, bytes_made_in_its_own_memory_are_the_same)
+{
+    COLLECTED c = { 0 };
+    OWNED(sink) chain = NULL;
+    struct err e = { 0 };
+
+    fill_pattern(data, sizeof data);
+    OK(collect_new(&c, &chain, &e), &e);
+    OK(lane_sink_new(GIVE(chain), 100, 2, &chain, &e), &e);
+    OK(fill_lent(chain, data, sizeof data, &e), &e);
+    cr_assert_eq(chain->taken, sizeof data);
+    OK(sink_finish(chain, &e), &e);
+    cr_assert(bytes_equal(BYTES_OF(data), (struct bytes){ c.got.p, c.got.n }));
+}
+
+CASE(lane, a_failure_is_heard_when_memory_is_asked_for)
+{
+    COLLECTED c = { .fail_at = 500 };
+    OWNED(sink) chain = NULL;
+    struct err e = { 0 };
+
+    OK(collect_new(&c, &chain, &e), &e);
+    OK(lane_sink_new(GIVE(chain), 100, 2, &chain, &e), &e);
+    cr_assert_eq(fill_lent(chain, data, sizeof data, &e), RC_STORAGE);
+    cr_assert_str_eq(e.why, "the collector is full");
+}
+
 CASE(lane, an_empty_stream_is_finished_too)
 {
     COLLECTED c = { 0 };

@@ -111,6 +111,57 @@ CASE(readback, shows_what_came_back)
     cr_assert_str_eq(e.why, "5000 bytes from 7 on");
 }
 
+enum { MANY = 7 };
+
+struct slow {
+    uint64_t at;
+    unsigned fails_at; /* block; 0: never */
+};
+
+/* The file is one byte a block: its number. */
+static enum rc look_slowly(void *arg, const uint8_t *p, size_t n, struct err *e)
+{
+    struct slow *s = arg;
+    unsigned number = (unsigned)(s->at / READBACK_BLOCK);
+
+    usleep(2000);
+    if (s->fails_at != 0 && number == s->fails_at)
+        return err_set(e, RC_REFUSED, "enough");
+    for (size_t i = 0; i < n; i += 4095)
+        cr_assert_eq(p[i], number);
+    s->at += n;
+    return RC_OK;
+}
+
+static enum rc prove_many(int fd, struct slow *s, struct err *e)
+{
+    static uint8_t block[READBACK_BLOCK];
+    OWNED(readback) r = NULL;
+
+    TRY(readback_new(fd, "x.db", &(struct readback_observer){ s, look_slowly }, &r, e));
+    for (int i = 0; i < MANY; i++) {
+        memset(block, i, sizeof block);
+        cr_assert_eq(pwrite(fd, block, sizeof block, (off_t)i * READBACK_BLOCK),
+                     READBACK_BLOCK);
+        TRY(readback_add(r, sizeof block, crc32c_update(0, block, sizeof block), e));
+    }
+    return readback_finish(r, e);
+}
+
+/* Reading goes on while a block is looked at. */
+CASE(readback, waits_for_a_slow_observer_and_hears_of_its_failure)
+{
+    OWNED_FD int fd = stored();
+    struct slow patient = { 0 }, tired = { .fails_at = 3 };
+    struct err e = { 0 };
+
+    OK(prove_many(fd, &patient, &e), &e);
+    cr_assert_eq(patient.at, (uint64_t)MANY * READBACK_BLOCK);
+    cr_assert_eq(prove_many(fd, &tired, &e), RC_REFUSED);
+    cr_assert_str_eq(e.why, "enough");
+    cr_assert_eq(tired.at, (uint64_t)3 * READBACK_BLOCK, "nothing after it was shown");
+}
+
 /* ---- disks and kernels that fail ------------------------------------------------------
  */
 

@@ -16,7 +16,7 @@
 #include "util/os.h"
 #include "util/task.h"
 
-enum { SIZE = (2 << 20) + 77 };
+enum { SIZE = 2 * FILE_BLOCK + 77 };
 
 static uint8_t data[SIZE];
 static char last_log[512];
