@@ -10,9 +10,12 @@
 #include "boltdb/file.h"
 #include "util/task.h"
 
+typedef void bolt_ahead_step(const struct bolt_file *file, uint64_t at, size_t n);
+
 /* Zero-initialise; end with bolt_ahead_stop, before the file is freed. */
 struct bolt_ahead {
     const struct bolt_file *file;
+    bolt_ahead_step *step;
     atomic_bool enough;
     struct task task;
 };
@@ -20,5 +23,10 @@ struct bolt_ahead {
 enum rc bolt_ahead_start(struct bolt_ahead *a, const struct bolt_file *file,
                          struct err *e);
 void bolt_ahead_stop(struct bolt_ahead *a); /* prompt; nothing when it never started */
+
+/* The file will not be read again, and is about to be deleted: gives its pages back on a
+ * thread, for who deletes a large file waits until they are. Nothing may be running. */
+enum rc bolt_behind_start(struct bolt_ahead *a, const struct bolt_file *file,
+                          struct err *e);
 
 #endif

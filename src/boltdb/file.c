@@ -183,20 +183,43 @@ enum rc bolt_file_intact(const struct bolt_file *file, struct err *e)
     return RC_OK;
 }
 
-void bolt_file_populate(const struct bolt_file *file, uint64_t at, size_t n)
+/* madvise lacks the const. */
+static int advise(const struct bolt_file *file, uint64_t at, size_t n, int advice)
 {
     union {
         const uint8_t *from;
-        uint8_t *to; /* madvise lacks the const */
-    } map = { .from = file->map };
+        uint8_t *to;
+    } map = { .from = file->map + at };
+
+    return madvise(map.to, n, advice);
+}
+
+static size_t within(const struct bolt_file *file, uint64_t at, size_t n)
+{
     size_t left = at < file->size ? file->size - at : 0;
-    size_t now = left < n ? left : n;
-    size_t ahead = left - now < n ? left - now : n;
+
+    return left < n ? left : n;
+}
+
+void bolt_file_populate(const struct bolt_file *file, uint64_t at, size_t n)
+{
+    size_t now = within(file, at, n), ahead = within(file, at + now, n);
 
     if (now == 0)
         return;
     if (ahead > 0)
-        madvise(map.to + at + now, ahead, MADV_WILLNEED);
-    if (madvise(map.to + at, now, MADV_POPULATE_READ) != 0)
-        madvise(map.to + at, now, MADV_WILLNEED); /* kernels before 5.14 */
+        advise(file, at + now, ahead, MADV_WILLNEED);
+    if (advise(file, at, now, MADV_POPULATE_READ) != 0)
+        advise(file, at, now, MADV_WILLNEED); /* kernels before 5.14 */
+}
+
+/* Pages that are mapped stay in the cache. */
+void bolt_file_forget(const struct bolt_file *file, uint64_t at, size_t n)
+{
+    size_t now = within(file, at, n);
+
+    if (now == 0)
+        return;
+    advise(file, at, now, MADV_DONTNEED);
+    os.fadvise(file->fd, (off_t)at, (off_t)now, POSIX_FADV_DONTNEED);
 }

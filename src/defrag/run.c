@@ -164,6 +164,18 @@ static enum rc prove(const struct job *j, struct defrag_proof *proof, struct dbf
     return proved && !j->is_snapshot ? RC_OK : read_again(j, fd, proved, digest, e);
 }
 
+/* The old file will be gone when its place ends: its memory is given back while the disk
+ * is still busy with the new one. */
+static enum rc leave_source(struct job *j, struct err *e)
+{
+    const struct defrag_place_request *q = &j->request->place;
+
+    bolt_ahead_stop(&j->ahead);
+    if (q->output != NULL || q->keep_backup)
+        return RC_OK;
+    return bolt_behind_start(&j->ahead, j->source, e);
+}
+
 /* The proof outlives the file, whose thread feeds it. */
 static enum rc write_new(struct job *j, int fd, struct err *e)
 {
@@ -177,6 +189,7 @@ static enum rc write_new(struct job *j, int fd, struct err *e)
     const struct bolt_target target = dbfile_target(file);
 
     TRY(copy_checked(j, &target, e));
+    TRY(leave_source(j, e));
     TRY(dbfile_finish(file, e));
     TRY(prove(j, &proof, file, fd, digest, e));
     return j->is_snapshot ? dbfile_append(file, digest, sizeof digest, e) : RC_OK;
