@@ -18,6 +18,7 @@ struct host_change {
     const char *initial_cluster; /* "m0=https://10.0.0.1:2380,..." */
     const char *initial_state;   /* "new" or "existing" */
     const char *initial_token;   /* NULL: leave it */
+    const char *root; /* where the member was found (host_options); NULL: this machine */
 };
 
 struct host_edit {
@@ -28,8 +29,9 @@ struct host_edit {
 };
 void host_edit_clear(struct host_edit *edit);
 
-/* Makes the text, writes nothing. RC_REFUSED for k3s and RKE2, which write their own, and
- * for a process that nothing declares: the hint has the flags. */
+/* Makes the text, writes nothing. RC_REFUSED for k3s and RKE2, which write their own; for
+ * a process that nothing declares; and where the file is written in a way that is not
+ * edited here. The hint has the flags to set by hand. */
 enum rc host_change_text(const struct host_member *m, const struct host_change *c,
                          struct host_edit *out, struct err *e);
 

@@ -111,9 +111,7 @@ static enum rc member_of(const struct settings *s, const struct mapper *map,
     TRY(tls(&m->peer, v + SETTING_PEER_CERT, map, e));
     if (is_on(v[SETTING_FORCE_NEW]))
         TRY(str_list_add(&m->remarks,
-                         "it is started with force-new-cluster: it forgets all other "
-                         "members at each start",
-                         e));
+                         REMARK_FORCE ": it forgets all other members at each start", e));
     return RC_OK;
 }
 
@@ -130,8 +128,14 @@ enum rc settings_resolve(const struct str_list *args, const struct str_list *env
                          const struct mapper *map, struct host_member *out, struct err *e)
 {
     AT_END(settings_clear) struct settings s = { 0 };
+    AT_END(mem_end) char *remark = NULL;
+    const char *stray = NULL;
 
-    TRY(settings_from_args(&s, args, e));
+    TRY(settings_from_args(&s, args, &stray, e));
+    if (stray != NULL) {
+        TRY(str_format(&remark, e, REMARK_STRAY " '%s' and does not start", stray));
+        TRY(str_list_add(&out->remarks, remark, e));
+    }
     TRY(settings_from_env(&s, env, e));
     TRY(path(&out->config_file, s.value[SETTING_CONFIG_FILE], map, e));
     if (out->config_file != NULL) {

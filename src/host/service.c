@@ -49,6 +49,36 @@ static enum rc add_env_file(const char *entry, const char *root, struct host_mem
     return str_list_add(&m->remarks, remark, e);
 }
 
+/* A name alone takes back every value, NAME=value only that one. */
+static bool is_unset(const struct unit *u, const char *variable)
+{
+    size_t n = strcspn(variable, "=");
+
+    for (size_t i = 0; i < u->unset.count; i++) {
+        const char *name = u->unset.items[i];
+
+        if (strcmp(name, variable) == 0 ||
+            (strlen(name) == n && strncmp(name, variable, n) == 0))
+            return true;
+    }
+    return false;
+}
+
+static enum rc environment_of(const struct unit *u, const char *root,
+                              struct host_member *m, struct str_list *out, struct err *e)
+{
+    AT_END(str_list_clear) struct str_list all = { 0 };
+
+    for (size_t i = 0; i < u->environment.count; i++)
+        TRY(str_list_add(&all, u->environment.items[i], e));
+    for (size_t i = 0; i < u->env_files.count; i++)
+        TRY(add_env_file(u->env_files.items[i], root, m, &all, e));
+    for (size_t i = 0; i < all.count; i++)
+        if (!is_unset(u, all.items[i]))
+            TRY(str_list_add(out, all.items[i], e));
+    return RC_OK;
+}
+
 /* "@-:+!" before the path mean things that do not matter here. */
 static enum rc command_of(const struct unit *u, const struct str_list *env,
                           struct str_list *out, struct err *e)
@@ -56,6 +86,15 @@ static enum rc command_of(const struct unit *u, const struct str_list *env,
     const char *text = u->exec_start + strspn(u->exec_start, "@-:+!");
 
     return words_split(text, WORDS_UNIT, env, out, e);
+}
+
+enum rc unit_words(const struct unit *u, const char *root, struct host_member *m,
+                   struct str_list *out, struct err *e)
+{
+    AT_END(str_list_clear) struct str_list env = { 0 };
+
+    TRY(environment_of(u, root, m, &env, e));
+    return u->exec_start == NULL ? RC_OK : command_of(u, &env, out, e);
 }
 
 enum rc unit_read(const struct unit *u, const char *root, struct host_member *m,
@@ -69,10 +108,7 @@ enum rc unit_read(const struct unit *u, const char *root, struct host_member *m,
     *found = false;
     if (u->exec_start == NULL)
         return RC_OK;
-    for (size_t i = 0; i < u->environment.count; i++)
-        TRY(str_list_add(&env, u->environment.items[i], e));
-    for (size_t i = 0; i < u->env_files.count; i++)
-        TRY(add_env_file(u->env_files.items[i], root, m, &env, e));
+    TRY(environment_of(u, root, m, &env, e));
     TRY(command_of(u, &env, &command, e));
     TRY(words_etcd(&command, &env, &m->command, found, e));
     if (!*found)
@@ -100,7 +136,7 @@ static int by_name(const void *a, const void *b)
 
 /* Paths of UNIT.d/NAME.conf of all folders by name; of two with one name the first
  * folder's counts. */
-static enum rc drop_ins(struct search *s, const char *unit, struct str_list *out,
+static enum rc drop_ins(const char *root, const char *unit, struct str_list *out,
                         struct err *e)
 {
     for (int f = 0; f < FOLDERS; f++) {
@@ -108,7 +144,7 @@ static enum rc drop_ins(struct search *s, const char *unit, struct str_list *out
         AT_END(mem_end) char *folder = NULL;
         struct err ignored = { 0 };
 
-        TRY(str_format(&folder, e, "%s%s/%s.d", s->root, folders[f], unit));
+        TRY(str_format(&folder, e, "%s%s/%s.d", root, folders[f], unit));
         if (os_list(AT_FDCWD, folder, &names, &ignored) != RC_OK)
             continue;
         for (size_t i = 0; i < names.count && out->count < UNITS_MAX; i++) {
@@ -128,17 +164,37 @@ static enum rc drop_ins(struct search *s, const char *unit, struct str_list *out
     return RC_OK;
 }
 
-static enum rc load(struct search *s, const char *path, struct unit *u, struct err *e)
+static enum rc load(struct unit *u, const char *root, const char *path,
+                    const char *except, struct err *e)
 {
     AT_END(str_list_clear) struct str_list more = { 0 };
 
     TRY(add_text(u, path, e));
     if (u->exec_start == NULL || strstr(u->exec_start, "etcd") == NULL)
         return RC_OK; /* as most units: their drop-ins need not be looked for */
-    TRY(drop_ins(s, u->name, &more, e));
+    TRY(drop_ins(root, u->name, &more, e));
     for (size_t i = 0; i < more.count; i++)
-        TRY(add_text(u, more.items[i], e));
+        if (except == NULL || strcmp(more.items[i], except) != 0)
+            TRY(add_text(u, more.items[i], e));
     return RC_OK;
+}
+
+enum rc unit_load(struct unit *u, const char *root, const char *except, struct err *e)
+{
+    for (int f = 0; f < FOLDERS; f++) {
+        AT_END(mem_end) char *path = NULL;
+        struct err why = { 0 };
+        enum rc rc;
+
+        TRY(str_format(&path, e, "%s%s/%s", root, folders[f], u->name));
+        rc = load(u, root, path, except, &why);
+        if (rc == RC_NOTFOUND)
+            continue;
+        if (rc != RC_OK)
+            *e = why;
+        return rc;
+    }
+    return err_set(e, RC_NOTFOUND, "there is no unit '%s'", u->name);
 }
 
 static enum rc read_unit(struct search *s, const char *folder, const char *name,
@@ -153,7 +209,7 @@ static enum rc read_unit(struct search *s, const char *folder, const char *name,
     TRY(search_add(s, HOST_SYSTEMD, &m, e));
     rc = str_format(&m->file, &why, "%s%s/%s", s->root, folder, name);
     if (rc == RC_OK)
-        rc = load(s, m->file, &u, &why);
+        rc = load(&u, s->root, m->file, NULL, &why);
     if (rc == RC_OK)
         rc = unit_read(&u, s->root, m, &found, &why);
     if (rc != RC_OK || !found)

@@ -108,17 +108,25 @@ struct setting_flag setting_of_argument(const struct str_list *args, size_t i)
     return f;
 }
 
-enum rc settings_from_args(struct settings *s, const struct str_list *args, struct err *e)
+static bool is_flag(const char *word)
 {
-    size_t taken = 1;
+    return word[0] == '-' && word[1] != '\0' && strcmp(word, "--") != 0;
+}
 
-    for (size_t i = 1; i < args->count && strcmp(args->items[i], "--") != 0; i += taken) {
+/* Go stops at the first argument that is no flag, and etcd then refuses to start. */
+enum rc settings_from_args(struct settings *s, const struct str_list *args,
+                           const char **stray, struct err *e)
+{
+    size_t i = 1;
+
+    while (i < args->count && is_flag(args->items[i])) {
         struct setting_flag f = setting_of_argument(args, i);
 
-        taken = f.arguments;
+        i += f.arguments;
         if (f.setting != SETTINGS && f.value != NULL)
             TRY(set(s, f.setting, f.value, e));
     }
+    *stray = i < args->count ? args->items[i] : NULL;
     return RC_OK;
 }
 

@@ -60,9 +60,10 @@ struct setting_flag {
 };
 struct setting_flag setting_of_argument(const struct str_list *args, size_t i);
 
-/* From args[1] on; the last of several wins. */
+/* From args[1] on; the last of several wins. *stray is the first argument that is no
+ * flag, which etcd refuses; NULL: none. */
 enum rc settings_from_args(struct settings *s, const struct str_list *args,
-                           struct err *e);
+                           const char **stray, struct err *e);
 
 /* "NAME=value" strings, the last of several wins; what is set already stays. */
 enum rc settings_from_env(struct settings *s, const struct str_list *env, struct err *e);
@@ -82,6 +83,10 @@ struct mapper {
     size_t mount_count;
 };
 enum rc mapper_path(const struct mapper *m, const char *path, char **out, struct err *e);
+
+/* Remarks that mean: do not start it this way. */
+#define REMARK_FORCE "it is started with force-new-cluster"
+#define REMARK_STRAY "etcd refuses the argument"
 
 /* Puts the settings, with etcd's defaults for what is not set, into the member. All its
  * paths go through the mapper; an existing config_file is read instead of the rest. */

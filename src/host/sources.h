@@ -37,6 +37,10 @@ enum rc pod_read(struct bytes text, const char *root, struct host_member *m, boo
 
 /* The member that a unit starts. `root` is "" for this machine. */
 struct unit;
+/* unit_words: the words of its ExecStart with variables in place, whatever they start;
+ * the environment files and what is wrong with them go to m. */
+enum rc unit_words(const struct unit *u, const char *root, struct host_member *m,
+                   struct str_list *out, struct err *e);
 enum rc unit_read(const struct unit *u, const char *root, struct host_member *m,
                   bool *found, struct err *e);
 

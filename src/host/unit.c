@@ -14,6 +14,7 @@ void unit_clear(struct unit *u)
     mem_free(u->directory);
     str_list_clear(&u->environment);
     str_list_clear(&u->env_files);
+    str_list_clear(&u->unset);
     *u = (struct unit){ 0 };
 }
 
@@ -85,6 +86,14 @@ static enum rc check_count(const struct str_list *l, struct err *e)
     return err_set(e, RC_REFUSED, "a unit with more than %d entries", ENTRIES_MAX);
 }
 
+static enum rc assign_words(struct str_list *out, const char *value, struct err *e)
+{
+    if (value[0] == '\0')
+        str_list_clear(out);
+    TRY(words_split(value, WORDS_PLAIN, NULL, out, e));
+    return check_count(out, e);
+}
+
 /* An assignment in [Service]; `value` is a heap string that is taken over. */
 static enum rc assign(struct unit *u, const char *key, size_t n, char *value,
                       struct err *e)
@@ -96,12 +105,10 @@ static enum rc assign(struct unit *u, const char *key, size_t n, char *value,
         return replace(&u->exec_start, GIVE(held));
     if (bytes_is(name, "WorkingDirectory"))
         return replace(&u->directory, GIVE(held));
-    if (bytes_is(name, "Environment")) {
-        if (value[0] == '\0')
-            str_list_clear(&u->environment);
-        TRY(words_split(value, WORDS_PLAIN, NULL, &u->environment, e));
-        return check_count(&u->environment, e);
-    }
+    if (bytes_is(name, "Environment"))
+        return assign_words(&u->environment, value, e);
+    if (bytes_is(name, "UnsetEnvironment"))
+        return assign_words(&u->unset, value, e);
     if (bytes_is(name, "EnvironmentFile")) {
         if (value[0] == '\0') {
             str_list_clear(&u->env_files);

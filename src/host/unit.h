@@ -10,6 +10,7 @@ struct unit {
     char *exec_start;            /* the last one that was not taken back; NULL: none */
     struct str_list environment; /* NAME=value; what Environment= says */
     struct str_list env_files;   /* as written: "-/etc/default/etcd" */
+    struct str_list unset;       /* NAME or NAME=value; what UnsetEnvironment= says */
     char *directory;             /* WorkingDirectory */
 };
 void unit_clear(struct unit *u);
@@ -17,5 +18,9 @@ void unit_clear(struct unit *u);
 /* The main file, then each drop-in: an empty assignment takes back what came before.
  * Specifiers (%n %N %p %i %%) are replaced, others stay. */
 enum rc unit_add(struct unit *u, struct bytes text, struct err *e);
+
+/* The files of u->name below `root` ("" for this machine), in systemd's order; `except`
+ * is the path of a drop-in to leave out, or NULL. RC_NOTFOUND: no such unit. */
+enum rc unit_load(struct unit *u, const char *root, const char *except, struct err *e);
 
 #endif
