@@ -144,3 +144,35 @@ enum rc care_journal_unfinished(struct care_store *s, uint64_t cluster, int64_t 
                     " LIMIT 1",
                     SQL(SQL_INT(out->operation)), take_step, out, e);
 }
+
+struct recall {
+    care_past_fn *fn;
+    void *arg;
+};
+
+static enum rc take_past(void *arg, const struct sql_row *row, struct err *e)
+{
+    const struct recall *r = arg;
+    const struct care_past past = {
+        .detail = sql_row_text(row, 0),
+        .begun = sql_row_int(row, 1),
+        .fulfilled = !sql_row_null(row, 2) && sql_row_int(row, 2) == 0,
+    };
+
+    (void)e;
+    r->fn(r->arg, &past);
+    return RC_OK;
+}
+
+enum rc care_journal_past(struct care_store *s, uint64_t cluster, const char *kind,
+                          int64_t now, care_past_fn *fn, void *arg, struct err *e)
+{
+    struct recall r = { fn, arg };
+
+    return sql_each(
+        s->db,
+        "SELECT detail, begun, code FROM operation"
+        " WHERE cluster = ? AND kind = ? AND begun >= ? ORDER BY id DESC",
+        SQL(SQL_INT((int64_t)cluster), SQL_TEXT(kind), SQL_INT(now - LOOK_BACK_S)),
+        take_past, &r, e);
+}

@@ -43,4 +43,16 @@ struct care_unfinished {
 enum rc care_journal_unfinished(struct care_store *s, uint64_t cluster, int64_t now,
                                 struct care_unfinished *out, bool *found, struct err *e);
 
+/* An operation of the past as it was written down. */
+struct care_past {
+    const char *detail;
+    int64_t begun;
+    bool fulfilled; /* it ended well; else it failed, broke off, or goes on */
+};
+typedef void care_past_fn(void *arg, const struct care_past *past);
+
+/* All of that kind on that cluster in the last 30 days, the newest first. */
+enum rc care_journal_past(struct care_store *s, uint64_t cluster, const char *kind,
+                          int64_t now, care_past_fn *fn, void *arg, struct err *e);
+
 #endif

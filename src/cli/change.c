@@ -6,6 +6,7 @@
 #include "cli/beside.h"
 #include "cli/confirm.h"
 #include "cli/state.h"
+#include "util/log.h"
 #include "util/mem.h"
 
 const char *const change_forms[] = {
@@ -28,21 +29,36 @@ enum rc change_begin(struct change *h, struct cli *c, struct err *e)
 void change_clear(struct change *h)
 {
     membership_look_clear(&h->look);
+    care_store_free(h->store);
     if (h->cli != NULL)
         cli_cluster_clear(&h->k);
+}
+
+enum rc change_recall(struct change *h, const char *kind, const char *words,
+                      struct err *e)
+{
+    if (h->store == NULL)
+        cli_state_try(h->cli, &h->store);
+    TRY(resume_recall(h->store, h->look.view.cluster_id, kind, words, &h->past, e));
+    if (h->past.found)
+        log_info("an earlier run of this broke off: it goes on from there");
+    return RC_OK;
 }
 
 enum rc change_check_backup(struct change *h, const struct change_new_args *a,
                             struct err *e)
 {
+    bool taken = a->backup != NULL && resume_has_backup(&h->past, a->backup);
     size_t kept = 0;
 
     if (a->backup == NULL && !a->no_backup)
         return err_set(e, RC_USAGE,
                        "a snapshot is taken first, and no place for it is named" HINT
                        "--backup FILE names one, --no-backup does without");
+    if (taken)
+        log_info("the earlier run took the backup: '%s'", a->backup);
     for (size_t i = 0; i < h->plan.count; i++)
-        if (!a->no_backup || h->plan.items[i].kind != MEMBER_BACKUP)
+        if (!(a->no_backup || taken) || h->plan.items[i].kind != MEMBER_BACKUP)
             h->plan.items[kept++] = h->plan.items[i];
     h->plan.count = kept;
     return RC_OK;
@@ -223,19 +239,28 @@ static enum rc back_up(void *arg, struct wire_client *w, struct snap_saved *out,
 static enum rc run_it(struct change *h, const struct change_job *job,
                       struct membership_run *run, struct err *e)
 {
-    OWNED(care_store) store = NULL;
+    const struct cli_connection *o = &h->cli->connection;
+    const struct http_options trust = {
+        .cacert = o->cacert,
+        .cert = o->cert,
+        .key = o->key,
+        .insecure_skip_verify = o->insecure_skip_tls_verify,
+    };
     struct care_journal journal = { 0 };
     struct doing doing = { h, job };
     enum rc rc;
 
-    cli_state_try(h->cli, &store);
-    TRY(care_journal_begin(&journal, store, h->look.view.cluster_id, job->kind, job->what,
-                           e));
+    if (h->store == NULL)
+        cli_state_try(h->cli, &h->store);
+    TRY(care_journal_begin(&journal, h->store, h->look.view.cluster_id, job->kind,
+                           job->detail == NULL ? job->what : job->detail, e));
     run->access = &h->k.access;
     run->journal = &journal;
     run->fresh = job->fresh;
     run->fresh_count = job->fresh_count;
+    run->adopted = job->adopted;
     run->peer_urls = job->peer_urls;
+    run->trust = &trust;
     run->back_up = back_up;
     run->announce = announce;
     run->arg = &doing;
@@ -243,6 +268,7 @@ static enum rc run_it(struct change *h, const struct change_job *job,
         run->wait_ms = job->with->wait_ms;
     rc = membership_run(run, &h->look, &h->plan, e);
     run->journal = NULL; /* what it borrowed ends here */
+    run->trust = NULL;
     run->arg = NULL;
     return rc;
 }

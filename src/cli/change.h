@@ -5,6 +5,7 @@
 
 #include "cli/cluster.h"
 #include "cli/keys.h"
+#include "cli/resume.h"
 #include "membership/run.h"
 #include "membership/start.h"
 
@@ -13,6 +14,8 @@ struct change {
     struct cli_cluster k;
     struct membership_look look;
     struct member_plan plan;
+    struct care_store *store; /* NULL: not opened, or there is none */
+    struct resume past;
 };
 
 /* Looks at the cluster. The struct must not move afterwards. */
@@ -55,14 +58,20 @@ extern const char *const change_forms[];
 struct change_job {
     const char *kind;             /* "member remove" */
     const char *word, *is, *what; /* see cli_confirm_word; word NULL: the cluster's id */
+    const char *detail;           /* for the journal; NULL: `what` */
     struct membership_new *fresh; /* NULL: none is added */
     size_t fresh_count;
+    uint64_t adopted; /* a learner that is fresh[0], from a run that broke off; or 0 */
     const struct change_new_args *with; /* when members are added */
     const struct str_list *peer_urls;   /* for an update */
 };
 
-/* Drops the backup from the plan when none is wanted; RC_USAGE unless --backup or
- * --no-backup was given. */
+/* Looks into the journal for a run of the same job that broke off: into h->past. */
+enum rc change_recall(struct change *h, const char *kind, const char *words,
+                      struct err *e);
+
+/* Drops the backup from the plan when none is wanted, or when the run that broke off has
+ * taken it; RC_USAGE unless --backup or --no-backup was given. */
 enum rc change_check_backup(struct change *h, const struct change_new_args *a,
                             struct err *e);
 

@@ -161,18 +161,88 @@ static bool goes_first(const struct member_plan *p)
     return false;
 }
 
-static enum rc plan_replace(struct change *h, const struct add_args *a,
-                            const struct membership_new *who, struct err *e)
+/* The one that comes may be there already: at its address, and unnamed until it has
+ * started. */
+static uint64_t come_already(const struct membership_look *l,
+                             const struct membership_new *who, uint64_t old)
 {
-    uint64_t id;
+    const struct wire_member *m = membership_at(l, &who->peer_urls);
+
+    if (m == NULL || m->id == old)
+        return 0;
+    return m->name[0] == '\0' || strcmp(m->name, who->name) == 0 ? m->id : 0;
+}
+
+/* Who goes; 0 when it is gone. Its name may be the new one's, too: then the journal tells
+ * them apart. */
+static enum rc find_old(struct change *h, const char *name,
+                        const struct membership_new *who, uint64_t *out, struct err *e)
+{
+    const struct membership_look *l = &h->look;
+    struct err why = { 0 };
+    uint64_t id = 0;
+    enum rc rc = membership_find(l, name, &id, &why);
+
+    if (rc == RC_OK && h->past.found && id != h->past.id)
+        h->past.found = come_already(l, who, 0) == id;
+    if (h->past.found)
+        id = membership_of(l, h->past.id) == NULL ? 0 : h->past.id;
+    else if (rc != RC_OK && (rc != RC_NOTFOUND || come_already(l, who, 0) == 0)) {
+        *e = why;
+        return rc;
+    }
+    *out = id;
+    return RC_OK;
+}
+
+static enum rc plan_all(struct change *h, uint64_t id, const struct membership_new *who,
+                        struct err *e)
+{
     bool first;
 
-    TRY(membership_find(&h->look, a->name, &id, e));
     TRY(member_plan_replace(&h->look.table, id, &h->plan, e));
     first = goes_first(&h->plan);
     TRY(membership_may_add(&h->look, first ? id : 0, e));
-    TRY(check_new(&h->look, who, first ? id : 0, e));
-    return change_check_backup(h, &a->start, e);
+    return check_new(&h->look, who, first ? id : 0, e);
+}
+
+static enum rc plan_rest(struct change *h, uint64_t old, uint64_t fresh,
+                         const struct membership_new *who, struct err *e)
+{
+    TRY(member_plan_replace_rest(&h->look.table, old, fresh, h->past.learner, &h->plan,
+                                 e));
+    if (fresh != 0)
+        return RC_OK;
+    TRY(membership_may_add(&h->look, 0, e));
+    return check_new(&h->look, who, 0, e);
+}
+
+static uint64_t learner_or_none(const struct membership_look *l, uint64_t id)
+{
+    const struct member_seat *s = member_seat_of(&l->table, id);
+
+    return s != NULL && s->learner ? id : 0;
+}
+
+static enum rc plan_replace(struct change *h, const struct add_args *a,
+                            struct change_job *job, char **detail, struct err *e)
+{
+    AT_END(mem_end) char *words = NULL;
+    uint64_t old, fresh;
+
+    TRY(str_format(&words, e, "%s gives way to %s: ", a->name, a->with));
+    TRY(change_recall(h, job->kind, words, e));
+    TRY(find_old(h, a->name, &job->fresh[0], &old, e));
+    fresh = come_already(&h->look, &job->fresh[0], old);
+    job->adopted = learner_or_none(&h->look, fresh);
+    if (old != 0 && fresh == 0)
+        TRY(plan_all(h, old, &job->fresh[0], e));
+    else
+        TRY(plan_rest(h, old, fresh, &job->fresh[0], e));
+    TRY(change_check_backup(h, &a->start, e));
+    return resume_detail(words, old == 0 ? h->past.id : old,
+                         old == 0 ? h->past.learner : learner_or_none(&h->look, old) != 0,
+                         detail, e);
 }
 
 static enum rc replace(struct cli *c, const void *args, struct err *e)
@@ -180,17 +250,19 @@ static enum rc replace(struct cli *c, const void *args, struct err *e)
     const struct add_args *a = args;
     AT_END(change_clear) struct change h = { .cli = NULL };
     AT_END(crowd_clear) struct crowd crowd = { .count = 0 };
-    const struct change_job job = { .kind = "member replace",
-                                    .word = "the name of the member that goes",
-                                    .is = a->name,
-                                    .what = "replace it",
-                                    .fresh = crowd.items,
-                                    .fresh_count = 1,
-                                    .with = &a->start };
+    AT_END(mem_end) char *detail = NULL;
+    struct change_job job = { .kind = "member replace",
+                              .word = "the name of the member that goes",
+                              .is = a->name,
+                              .what = "replace it",
+                              .fresh = crowd.items,
+                              .fresh_count = 1,
+                              .with = &a->start };
 
     TRY(crowd_add(&crowd, a->with, e));
     TRY(change_begin(&h, c, e));
-    TRY(plan_replace(&h, a, &crowd.items[0], e));
+    TRY(plan_replace(&h, a, &job, &detail, e));
+    job.detail = detail;
     return change_carry_out(&h, &job, e);
 }
 
@@ -245,20 +317,57 @@ static enum rc gather(const struct add_args *a, struct crowd *crowd, struct err 
     return RC_OK;
 }
 
-static enum rc plan_grow(struct change *h, const struct add_args *a,
-                         const struct crowd *crowd, struct err *e)
+/* In the order in which they are still to come; those that vote already are left out. */
+static size_t still_to_come(const struct change *h, const struct crowd *crowd,
+                            struct membership_new to_come[static NEW_MAX],
+                            uint64_t *learner)
+{
+    size_t n = 0;
+
+    *learner = 0;
+    for (size_t i = 0; i < crowd->count; i++) {
+        uint64_t id = come_already(&h->look, &crowd->items[i], 0);
+
+        if (id != 0 && learner_or_none(&h->look, id) == 0)
+            continue;
+        memmove(&to_come[id != 0], &to_come[0], n * sizeof *to_come);
+        to_come[id != 0 ? 0 : n] = crowd->items[i];
+        *learner = id != 0 ? id : *learner;
+        n++;
+    }
+    return n;
+}
+
+static enum rc plan_growth(struct change *h, const struct add_args *a,
+                           const struct change_job *job, struct err *e)
 {
     size_t voters = member_quorum(&h->look.table).voters;
 
-    TRY(member_plan_grow(&h->look.table, a->to, &h->plan, e));
-    if (voters + crowd->count != a->to)
+    if (job->fresh_count == a->with_many.count && job->adopted == 0)
+        TRY(member_plan_grow(&h->look.table, a->to, &h->plan, e));
+    else
+        TRY(member_plan_grow_rest(&h->look.table, a->to, job->adopted, &h->plan, e));
+    if (voters + job->fresh_count != a->to)
         return err_set(e, RC_USAGE,
                        "from %zu voters to %" PRIu64 " it takes %" PRIu64
                        " new ones, and --with names %zu",
-                       voters, a->to, a->to - voters, crowd->count);
-    for (size_t i = 0; i < crowd->count; i++)
-        TRY(check_new(&h->look, &crowd->items[i], 0, e));
+                       voters, a->to, a->to - voters, job->fresh_count);
+    for (size_t i = job->adopted != 0; i < job->fresh_count; i++)
+        TRY(check_new(&h->look, &job->fresh[i], 0, e));
     return change_check_backup(h, &a->start, e);
+}
+
+static enum rc growth_words(const struct add_args *a, struct buf *out, struct err *e)
+{
+    char to[32];
+
+    snprintf(to, sizeof to, "grow to %" PRIu64 ":", a->to);
+    TRY(buf_add(out, to, strlen(to), e));
+    for (size_t i = 0; i < a->with_many.count; i++) {
+        TRY(buf_add(out, " ", 1, e));
+        TRY(buf_add(out, a->with_many.items[i], strlen(a->with_many.items[i]), e));
+    }
+    return buf_add(out, "", 1, e);
 }
 
 static enum rc grow(struct cli *c, const void *args, struct err *e)
@@ -266,15 +375,19 @@ static enum rc grow(struct cli *c, const void *args, struct err *e)
     const struct add_args *a = args;
     AT_END(change_clear) struct change h = { .cli = NULL };
     AT_END(crowd_clear) struct crowd crowd = { .count = 0 };
-    struct change_job job = { .kind = "member grow",
-                              .what = "let it grow",
-                              .fresh = crowd.items,
-                              .with = &a->start };
+    AT_END(buf_clear) struct buf words = { .cap_max = 1 << 16 };
+    struct membership_new to_come[NEW_MAX];
+    struct change_job job = {
+        .kind = "member grow", .what = "let it grow", .fresh = to_come, .with = &a->start
+    };
 
     TRY(gather(a, &crowd, e));
-    job.fresh_count = crowd.count;
+    TRY(growth_words(a, &words, e));
+    job.detail = (const char *)words.p;
     TRY(change_begin(&h, c, e));
-    TRY(plan_grow(&h, a, &crowd, e));
+    TRY(change_recall(&h, job.kind, job.detail, e));
+    job.fresh_count = still_to_come(&h, &crowd, to_come, &job.adopted);
+    TRY(plan_growth(&h, a, &job, e));
     return change_carry_out(&h, &job, e);
 }
 
@@ -286,7 +399,8 @@ const struct command cmd_member_grow = {
         "promoted; and compares what all voters hold in the end. Refused while a voter "
         "is down.\n\n" SHOWN
         "\n\nWhen one does not come within --wait it is taken out again; those that came "
-        "before it stay. The cluster's id must be typed unless --yes.",
+        "before it stay, and the same command goes on with the rest. The cluster's id "
+        "must be typed unless --yes.",
     .examples = "holdfast member grow --to 3 --with m1=https://10.0.0.2:2380 \\\n"
                 "    --with m2=https://10.0.0.3:2380 --backup before.db.zst\n",
     .opts = grow_opts,

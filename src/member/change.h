@@ -96,8 +96,20 @@ enum rc member_plan_update(const struct member_table *t, uint64_t id,
 enum rc member_plan_replace(const struct member_table *t, uint64_t id,
                             struct member_plan *out, struct err *e);
 
+/* What is left of a replacement that broke off: `old` is still there, or 0 when it was
+ * removed; `fresh` was added, or is 0. One that has to be added stays a learner if
+ * `learner`. */
+enum rc member_plan_replace_rest(const struct member_table *t, uint64_t old,
+                                 uint64_t fresh, bool learner, struct member_plan *out,
+                                 struct err *e);
+
 /* Up to `voters` voters (odd), one at a time. Only a cluster that is whole grows. */
 enum rc member_plan_grow(const struct member_table *t, size_t voters,
                          struct member_plan *out, struct err *e);
+
+/* What is left of a growth that broke off: the learner `fresh` was added, or 0. A cluster
+ * that has grown is compared. */
+enum rc member_plan_grow_rest(const struct member_table *t, size_t voters, uint64_t fresh,
+                              struct member_plan *out, struct err *e);
 
 #endif

@@ -40,6 +40,17 @@ static enum rc add(struct draft *d, bool stays_learner, struct err *e)
     return RC_OK;
 }
 
+/* One that was added before, up to the voter it was to be. */
+static enum rc finish(struct draft *d, uint64_t id, bool stays_learner, struct err *e)
+{
+    const struct member_seat *seat = member_seat_of(&d->t, id);
+
+    if (seat != NULL && (!seat->learner || stays_learner))
+        return RC_OK;
+    TRY(take(d, MEMBER_AWAIT, id, 0, e));
+    return take(d, MEMBER_PROMOTE, id, 0, e);
+}
+
 /* Another voter that can lead; 0 when there is none. */
 static uint64_t successor(const struct member_table *t, uint64_t of)
 {
@@ -151,6 +162,25 @@ enum rc member_plan_replace(const struct member_table *t, uint64_t id,
     return hand_over(replacement(&d, id, e), &d, out);
 }
 
+static enum rc replacement_rest(struct draft *d, uint64_t old, uint64_t fresh,
+                                bool learner, struct err *e)
+{
+    TRY(backup(d, e));
+    TRY(fresh == 0 ? add(d, learner, e) : finish(d, fresh, learner, e));
+    if (old != 0)
+        TRY(removal(d, old, e));
+    return take(d, MEMBER_COMPARE, 0, 0, e);
+}
+
+enum rc member_plan_replace_rest(const struct member_table *t, uint64_t old,
+                                 uint64_t fresh, bool learner, struct member_plan *out,
+                                 struct err *e)
+{
+    struct draft d = { .t = *t };
+
+    return hand_over(replacement_rest(&d, old, fresh, learner, e), &d, out);
+}
+
 static enum rc whole(const struct member_table *t, struct err *e)
 {
     for (size_t i = 0; i < t->count; i++)
@@ -160,6 +190,21 @@ static enum rc whole(const struct member_table *t, struct err *e)
                            "bring it back, or `holdfast member replace` it first",
                            t->seats[i].name);
     return RC_OK;
+}
+
+static enum rc enlarge(struct draft *d, size_t voters, uint64_t begun, struct err *e)
+{
+    size_t n = member_quorum(&d->t).voters;
+
+    TRY(whole(&d->t, e));
+    TRY(backup(d, e));
+    if (begun != 0) {
+        TRY(finish(d, begun, false, e));
+        n++;
+    }
+    for (; n < voters; n++)
+        TRY(add(d, false, e));
+    return take(d, MEMBER_COMPARE, 0, 0, e);
 }
 
 static enum rc growth(struct draft *d, size_t voters, struct err *e)
@@ -173,11 +218,7 @@ static enum rc growth(struct draft *d, size_t voters, struct err *e)
                        voters);
     if (q.voters >= voters)
         return err_set(e, RC_REFUSED, "the cluster has %zu voters already", q.voters);
-    TRY(whole(&d->t, e));
-    TRY(backup(d, e));
-    for (size_t n = q.voters; n < voters; n++)
-        TRY(add(d, false, e));
-    return take(d, MEMBER_COMPARE, 0, 0, e);
+    return enlarge(d, voters, 0, e);
 }
 
 enum rc member_plan_grow(const struct member_table *t, size_t voters,
@@ -186,4 +227,14 @@ enum rc member_plan_grow(const struct member_table *t, size_t voters,
     struct draft d = { .t = *t };
 
     return hand_over(growth(&d, voters, e), &d, out);
+}
+
+enum rc member_plan_grow_rest(const struct member_table *t, size_t voters, uint64_t fresh,
+                              struct member_plan *out, struct err *e)
+{
+    struct draft d = { .t = *t };
+
+    if (member_quorum(t).voters >= voters)
+        return hand_over(take(&d, MEMBER_COMPARE, 0, 0, e), &d, out);
+    return hand_over(enlarge(&d, voters, fresh, e), &d, out);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "care/vote.h"
+#include "membership/knock.h"
 #include "util/clock.h"
 #include "util/log.h"
 #include "util/stop.h"
@@ -262,16 +263,53 @@ static enum rc add(struct membership_run *r, struct membership_look *l,
     return r->announce(r->arg, l, who, r->added, e);
 }
 
+static const char never_started[] = "it was never started";
+
 /* How far it has come, in words, each said once. */
 static const char *stage_of(const struct membership_look *l, uint64_t id)
 {
     const struct member_seat *s = member_seat_of(&l->table, id);
 
     if (s == NULL || !s->started)
-        return "it was never started";
+        return never_started;
     if (!s->alive)
         return "it has joined, but does not answer at its client address";
     return s->in_sync ? NULL : "it runs, and has not caught up yet";
+}
+
+/* What only the place itself tells, while the cluster hears nothing. */
+static enum rc stage_there(struct membership_run *r, const struct membership_look *l,
+                           uint64_t id, const char **stage, struct err *e)
+{
+    const struct member_seat *s = member_seat_of(&l->table, id);
+    const struct membership_new *who = meant(r, MEMBER_AWAIT);
+    bool stranger;
+
+    if (s == NULL || s->started || r->trust == NULL || who == NULL)
+        return RC_OK;
+    TRY(membership_knock(r->trust, &who->peer_urls, id, &stranger, e));
+    if (stranger)
+        *stage = "a member of another cluster answers at its peer address: end that, "
+                 "empty its data directory, and start it as shown";
+    return RC_OK;
+}
+
+static enum rc see_stage(struct membership_run *r, struct membership_look *l, uint64_t id,
+                         const char **stage, struct err *e)
+{
+    struct err why = { 0 };
+    enum rc rc = look_again(r, l, &why);
+
+    if (rc == RC_NET) {
+        *stage = "the cluster does not answer";
+        return RC_OK;
+    }
+    if (rc != RC_OK) {
+        *e = why;
+        return rc;
+    }
+    *stage = stage_of(l, id);
+    return *stage == NULL ? RC_OK : stage_there(r, l, id, stage, e);
 }
 
 static enum rc await(struct membership_run *r, struct membership_look *l, uint64_t id,
@@ -282,17 +320,10 @@ static enum rc await(struct membership_run *r, struct membership_look *l, uint64
     char wait[24];
 
     for (;;) {
-        struct err why = { 0 };
-        enum rc rc = look_again(r, l, &why);
-
-        if (rc != RC_OK && rc != RC_NET) {
-            *e = why;
-            return rc;
-        }
-        stage = rc == RC_OK ? stage_of(l, id) : "the cluster does not answer";
+        TRY(see_stage(r, l, id, &stage, e));
         if (stage == NULL)
             return RC_OK;
-        if (stage != last && *last != '\0')
+        if (stage != last && stage != never_started)
             log_info("member %" PRIx64 ": %s", id, stage);
         last = stage;
         TRY(stop_check(e));
@@ -306,6 +337,17 @@ static enum rc await(struct membership_run *r, struct membership_look *l, uint64
                    "start it as shown, with an empty data directory and its peer address "
                    "open to the others; --wait is how long it may take",
                    id, wait, stage);
+}
+
+/* Who runs the command again may have lost what the first run has shown. */
+static enum rc announce_again(struct membership_run *r, const struct membership_look *l,
+                              uint64_t id, struct err *e)
+{
+    const struct member_seat *s = member_seat_of(&l->table, id);
+
+    if (id != r->adopted || s == NULL || s->started || r->announce == NULL)
+        return RC_OK;
+    return r->announce(r->arg, l, &r->fresh[0], id, e);
 }
 
 static enum rc compare(struct membership_run *r, struct membership_look *l, struct err *e)
@@ -356,6 +398,7 @@ static enum rc take(struct membership_run *r, struct membership_look *l,
     case MEMBER_ADD_LEARNER:
         return add(r, l, s, e);
     case MEMBER_AWAIT:
+        TRY(announce_again(r, l, s->id, e));
         return await(r, l, s->id, e);
     case MEMBER_PROMOTE:
     case MEMBER_UPDATE:
@@ -452,6 +495,8 @@ enum rc membership_run(struct membership_run *r, struct membership_look *look,
     enum rc rc = remember(r, look, 0, e);
 
     expect(r, look);
+    r->added = r->adopted;
+    r->added_count = r->adopted != 0;
     for (size_t i = 0; i < plan->count && rc == RC_OK; i++) {
         rc = step(r, look, &plan->items[i], e);
         if (rc == RC_OK)

@@ -8,6 +8,7 @@
 #define MEMBERSHIP_RUN_H
 
 #include "care/journal.h"
+#include "http/http.h"
 #include "membership/look.h"
 #include "snapshot/save.h"
 
@@ -32,8 +33,10 @@ struct membership_run {
                        struct err *e);
     const struct membership_new *fresh; /* in the order in which they are added */
     size_t fresh_count;
+    uint64_t adopted; /* a learner that is fresh[0], added by an earlier run; or 0 */
     const struct str_list *peer_urls; /* for an update */
     uint64_t wait_ms;                 /* for a new member to start and catch up */
+    const struct http_options *trust; /* at peer addresses; NULL: nobody asks there */
     membership_announce_fn *announce;
     void *arg;
 

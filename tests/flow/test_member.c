@@ -7,76 +7,9 @@
 #include <unistd.h>
 
 #include "tests/flow/flow.h"
-#include "util/clock.h"
-#include "util/str.h"
+#include "tests/flow/waiting.h"
 #include "util/task.h"
 #include "wire/kv.h"
-
-/* ---- a tool that waits while the test acts ------------------------------- */
-
-struct waiting {
-    pid_t pid;
-    char log[600], text[65536];
-};
-
-static const char *read_log(struct waiting *w)
-{
-    FILE *f = fopen(w->log, "r");
-
-    w->text[0] = '\0';
-    if (f != NULL) {
-        w->text[fread(w->text, 1, sizeof w->text - 1, f)] = '\0';
-        fclose(f);
-    }
-    return w->text;
-}
-
-static void begin(struct waiting *w, const char *dir, const char *const argv[])
-{
-    static unsigned count;
-
-    snprintf(w->log, sizeof w->log, "%s/tool%u.log", dir, count++);
-    w->pid = proc_start(w->log, argv);
-}
-#define BEGIN(w, c, ...) \
-    begin(w, (c)->dir, (const char *const[]){ HOLDFAST_BIN, __VA_ARGS__, NULL })
-
-/* The value of --initial-cluster in the nth start command that it shows; so what is
- * started below is what a person would start. */
-static const char *initial_shown(struct waiting *w, unsigned nth)
-{
-    static const char flag[] = "--initial-cluster ";
-    static char value[1024];
-    uint64_t until = clock_ms() + 60000;
-
-    while (clock_ms() < until) {
-        const char *at = read_log(w);
-
-        for (unsigned i = 0; at != NULL && i <= nth; i++) {
-            at = strstr(at, flag);
-            at = at == NULL ? NULL : at + sizeof flag - 1;
-        }
-        if (at != NULL && strstr(at, "existing\n") != NULL) {
-            snprintf(value, sizeof value, "%.*s", (int)strcspn(at, " \n"), at);
-            return value;
-        }
-        cr_assert(proc_runs(w->pid), "it ended:\n%s", w->text);
-        usleep(20000);
-    }
-    cr_assert_fail("no start command %u:\n%s", nth, w->text);
-    return NULL;
-}
-
-static void ends_with(struct waiting *w, int status)
-{
-    uint64_t until = clock_ms() + 120000;
-    int got;
-
-    while (proc_runs(w->pid) && clock_ms() < until)
-        usleep(20000);
-    got = proc_stop(w->pid, SIGKILL);
-    cr_assert_eq(got, status, "status %d, not %d:\n%s", got, status, read_log(w));
-}
 
 /* ---- load ---------------------------------------------------------------- */
 
@@ -221,10 +154,10 @@ EACH_BACKEND(member, grows_from_one_to_three)
     BEGIN(&w, &c, "member", "grow", "--to", "3", "--with", new_member(&c, 1), "--with",
           new_member(&c, 2), "--backup", file, "--yes", "--endpoints",
           cluster_endpoint(&c, 0));
-    cluster_boot_joining(&c, 1, initial_shown(&w, 0));
-    cluster_boot_joining(&c, 2, initial_shown(&w, 1));
-    ends_with(&w, 0);
-    cr_assert(strstr(read_log(&w), "Equal at revision") != NULL, "%s", w.text);
+    cluster_boot_joining(&c, 1, waiting_initial(&w, 0));
+    cluster_boot_joining(&c, 2, waiting_initial(&w, 1));
+    waiting_ends(&w, 0);
+    cr_assert(strstr(waiting_text(&w), "Equal at revision") != NULL, "%s", w.text);
     cr_assert_eq(listed(&c, 1), 3);
     equal(&c, 0, 1);
     equal(&c, 0, 2);
@@ -267,8 +200,8 @@ static void replaces_the_dead(const struct cluster_backend *b)
     says(&unasked, "--backup");
     BEGIN(&w, &c, "member", "replace", "m1", "--with", new_member(&c, 3), "--backup",
           path_in(c.dir, "b.db.zst"), "--yes", "--endpoints", cluster_endpoint(&c, 0));
-    cluster_boot_joining(&c, 3, initial_shown(&w, 0));
-    ends_with(&w, 0);
+    cluster_boot_joining(&c, 3, waiting_initial(&w, 0));
+    waiting_ends(&w, 0);
     load_stop(&load);
     cluster_wait(&c, 3);
     cr_assert_eq(listed(&c, 0), 3);
@@ -365,12 +298,12 @@ static void undoes(const struct cluster_backend *b)
     cr_assert_eq(listed(&c, 0), 1);
     BEGIN(&w, &c, "member", "add", "m1", "--peer-urls", cluster_peer_url(&c, 1), "--yes",
           "--endpoints", at);
-    initial_shown(&w, 0);
+    waiting_initial(&w, 0);
     snprintf(id, sizeof id, "%s", strstr(w.text, "Start member ") + 13);
     id[strcspn(id, " ")] = '\0';
     CTL(&c, 0, "member", "remove", id);
-    ends_with(&w, 5);
-    cr_assert(strstr(read_log(&w), "removed meanwhile") != NULL, "%s", w.text);
+    waiting_ends(&w, 5);
+    cr_assert(strstr(waiting_text(&w), "removed meanwhile") != NULL, "%s", w.text);
 }
 
 CASE(member, undoes_what_does_not_come_3_5, .timeout = FLOW_TIMEOUT_S)
@@ -383,4 +316,92 @@ CASE(member, undoes_what_does_not_come_3_6, .timeout = FLOW_TIMEOUT_S)
 {
     flow_need("3.6");
     undoes(cluster_backend("3.6"));
+}
+
+/* Started as a cluster of its own it never tells ours; its peer address does. */
+CASE(member, one_that_was_started_wrong_is_told, .timeout = FLOW_TIMEOUT_S)
+{
+    CLUSTER c = { 0 };
+    struct waiting w;
+
+    flow_need("3.5");
+    start_first(&c, cluster_backend("3.5"), 2, 1);
+    BEGIN(&w, &c, "member", "add", "m1", "--peer-urls", cluster_peer_url(&c, 1), "--yes",
+          "--endpoints", cluster_endpoint(&c, 0));
+    waiting_initial(&w, 0);
+    cluster_boot(&c, 1);
+    cr_assert(waiting_says(&w, "a member of another cluster answers"), "%s", w.text);
+    cluster_kill(&c, 1, SIGKILL);
+    PEER(rm, "rm", "-rf", c.members[1].data_dir);
+    cluster_boot_joining(&c, 1, waiting_initial(&w, 0));
+    waiting_ends(&w, 0);
+}
+
+/* ---- killed, and asked again ----------------------------------------------- */
+
+/* The new one has the old one's name and address, so that only the journal tells whether
+ * it is there already. */
+static void replace_again(const struct cluster *c, struct waiting *w, const char *with)
+{
+    const char *state = path_in(c->dir, "state"), *file = path_in(c->dir, "b.db");
+
+    BEGIN(w, c, "member", "replace", "m1", "--with", with, "--backup", file, "--yes",
+          "--state-dir", state, "--new-data-dir", c->members[1].data_dir, "--client-url",
+          cluster_endpoint(c, 1), "--endpoints", cluster_endpoint(c, 0));
+}
+
+/* The member is started when it was announced, by the run that is killed next. */
+static bool killed_at_each_step(struct cluster *c, const char *with)
+{
+    static const char *const steps[] = { "take a snapshot", "remove",  "add",
+                                         "wait until",      "promote", "compare" };
+    struct waiting w;
+    char note[64];
+    bool ended = false;
+
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0] && !ended; i++) {
+        replace_again(c, &w, with);
+        if (i == 4)
+            cluster_boot_joining(c, 1, waiting_initial(&w, 0));
+        snprintf(note, sizeof note, "note: %s", steps[i]);
+        cr_assert(waiting_says(&w, note), "no '%s':\n%s", note, w.text);
+        ended = waiting_kill(&w);
+    }
+    return ended;
+}
+
+static void survives_kills(const struct cluster_backend *b)
+{
+    CLUSTER c = { 0 };
+    struct load load = { .c = &c };
+    struct waiting w;
+    char with[128];
+
+    start_first(&c, b, 3, 3);
+    load_start(&load);
+    snprintf(with, sizeof with, "%s", new_member(&c, 1));
+    cluster_kill(&c, 1, SIGKILL);
+    PEER(rm, "rm", "-rf", c.members[1].data_dir);
+    if (!killed_at_each_step(&c, with)) {
+        replace_again(&c, &w, with);
+        waiting_ends(&w, 0);
+        cr_assert(strstr(waiting_text(&w), "Equal at revision") != NULL, "%s", w.text);
+    }
+    load_stop(&load);
+    cr_assert_eq(listed(&c, 0), 3);
+    equal(&c, 0, 1);
+    equal(&c, 0, 2);
+    all_there(&load, 1);
+    TOOL(verify, 0, "snapshot", "verify", path_in(c.dir, "b.db"));
+}
+
+CASE(member, goes_on_after_a_kill_at_each_step_3_5, .timeout = FLOW_TIMEOUT_S)
+{
+    flow_need("3.5");
+    survives_kills(cluster_backend("3.5"));
+}
+
+CASE(member, goes_on_after_a_kill_at_each_step_lab, .timeout = FLOW_TIMEOUT_S)
+{
+    survives_kills(cluster_backend("lab"));
 }

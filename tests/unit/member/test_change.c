@@ -184,6 +184,60 @@ CASE(member_change, replaces_without_losing_quorum)
     }
 }
 
+/* id: the member that comes; `old`: the one that goes. 0: not there. */
+CASE(member_change, goes_on_where_a_replacement_broke_off)
+{
+    static const struct {
+        struct row row;
+        uint64_t old;
+        bool learner;
+    } rows[] = {
+        { { "LV", 0, RC_OK, "backup add-learner await promote compare" }, 0, false },
+        { { "LV", 0, RC_OK, "backup add-learner compare" }, 0, true },
+        { { "LVn", 3, RC_OK, "backup await promote compare" }, 0, false },
+        { { "LVn", 3, RC_OK, "backup compare" }, 0, true },
+        { { "LVV", 3, RC_OK, "backup compare" }, 0, false },
+        { { "LN", 2, RC_OK, "backup await promote move-leader remove compare" },
+          1,
+          false },
+        { { "LVV", 3, RC_OK, "backup move-leader remove compare" }, 1, false },
+        { { "Lvn", 3, RC_REFUSED, "quorum is lost: 1 of 2" }, 0, false },
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const struct row *row = &rows[i].row;
+        struct member_table t = table(row->cluster);
+        struct member_plan p = { 0 };
+        struct err e = { 0 };
+
+        expect(
+            row,
+            member_plan_replace_rest(&t, rows[i].old, row->id, rows[i].learner, &p, &e),
+            &p, &e);
+    }
+}
+
+/* id: the learner that came already. */
+CASE(member_change, goes_on_where_a_growth_broke_off)
+{
+    static const struct row rows[] = {
+        { "LV", 0, RC_OK, "backup add-learner await promote compare" },
+        { "LVn", 3, RC_OK, "backup await promote compare" },
+        { "Ln", 2, RC_OK, "backup await promote add-learner await promote compare" },
+        { "LVV", 0, RC_OK, "compare" },
+        { "Lvn", 3, RC_REFUSED, "'m2' is down" },
+    };
+
+    EACH(rows, row)
+    {
+        struct member_table t = table(row->cluster);
+        struct member_plan p = { 0 };
+        struct err e = { 0 };
+
+        expect(row, member_plan_grow_rest(&t, 3, row->id, &p, &e), &p, &e);
+    }
+}
+
 CASE(member_change, grows_one_at_a_time)
 {
     static const struct row rows[] = {
