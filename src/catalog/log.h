@@ -27,7 +27,10 @@ struct log_fence {
 
 /* Sets sequence, previous, high_water and created of `r` from the closed chain, signs and
  * stores it. `key` NULL: unsigned, only for a repository that has no keys. RC_LOCKED when
- * somebody else wrote meanwhile: read again and decide again. *out is the new head. */
+ * somebody else wrote meanwhile, or the fence says that the lock was lost: read again and
+ * decide again. After any other failure the record may have been stored nevertheless:
+ * what it speaks of is not to be deleted before the log was read again. *out is the new
+ * head. */
 enum rc log_append(struct store *s, const struct chain *c,
                    const struct minisign_secret *key, const struct log_fence *fence,
                    struct record *r, struct record_link *out, struct err *e);

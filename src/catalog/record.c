@@ -114,7 +114,7 @@ static enum rc record_check(const struct record *r, struct err *e)
         { r->high_water >= 0 && r->high_water < REVISION_LIMIT, "high_water" },
         { r->created >= 0 && r->created < YEAR_10000, "created" },
         { record_name_valid(r->host), "host" },
-        { field_plain(r->tool, sizeof r->tool, ".+~-"), "tool" },
+        { field_plain(r->tool, sizeof r->tool, " ._+~/-"), "tool" },
         { body_fits_kind(r), "kind" },
         { removed_valid(r), "removed" },
         { r->target < r->sequence, "target" },
