@@ -145,7 +145,7 @@ static enum rc write_line(struct buf *b, enum edit_form form, const char *indent
         TRY(write_item(b, setting_flag(s), value, e));
         break;
     case EDIT_ENV:
-        setting_variable(setting_flag(s), name);
+        quote_variable(setting_flag(s), name);
         TRY(add(b, name, e));
         TRY(add(b, "=", e));
         TRY(quote_double(b, value, false, e));

@@ -34,3 +34,11 @@ enum rc quote_double(struct buf *b, const char *text, bool for_unit, struct err 
     }
     return buf_add(b, "\"", 1, e);
 }
+
+void quote_variable(const char *flag, char out[static 64])
+{
+    size_t n = (size_t)snprintf(out, 64, "ETCD_%s", flag);
+
+    for (size_t i = 5; i < n && i < 63; i++)
+        out[i] = out[i] == '-' ? '_' : (char)toupper((unsigned char)out[i]);
+}

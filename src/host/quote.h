@@ -14,4 +14,8 @@ enum rc quote_shell(struct buf *b, const char *text, struct err *e);
  * %x and $x besides, unless they are doubled. */
 enum rc quote_double(struct buf *b, const char *text, bool for_unit, struct err *e);
 
+/* Not quoting, but its neighbour: the variable of a flag, "ETCD_INITIAL_CLUSTER" of
+ * "initial-cluster". */
+void quote_variable(const char *flag, char out[static 64]);
+
 #endif

@@ -1,9 +1,9 @@
 #include "host/settings.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "host/quote.h"
 #include "util/mem.h"
 #include "yaml/yaml.h"
 
@@ -51,14 +51,6 @@ void settings_clear(struct settings *s)
 const char *setting_flag(enum setting s)
 {
     return known[s].flag;
-}
-
-void setting_variable(const char *flag, char out[static 64])
-{
-    size_t n = (size_t)snprintf(out, 64, "ETCD_%s", flag);
-
-    for (size_t i = 5; i < n && i < 63; i++)
-        out[i] = out[i] == '-' ? '_' : (char)toupper((unsigned char)out[i]);
 }
 
 enum setting setting_named(const char *name, size_t n)
@@ -148,7 +140,7 @@ enum rc settings_from_env(struct settings *s, const struct str_list *env, struct
         char name[64];
         const char *value;
 
-        setting_variable(known[i].flag, name);
+        quote_variable(known[i].flag, name);
         value = lookup(env, name);
         if (s->value[i] == NULL && value != NULL && value[0] != '\0')
             TRY(set(s, (enum setting)i, value, e));

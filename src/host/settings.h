@@ -47,8 +47,7 @@ struct settings {
 };
 void settings_clear(struct settings *s);
 
-const char *setting_flag(enum setting s);                     /* "initial-cluster" */
-void setting_variable(const char *flag, char out[static 64]); /* "ETCD_INITIAL_CLUSTER" */
+const char *setting_flag(enum setting s); /* "initial-cluster" */
 /* The setting of the flag name[n]; SETTINGS: none that matters. */
 enum setting setting_named(const char *name, size_t n);
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "host/quote.h"
 #include "util/mem.h"
 
 enum { FLAGS_MAX = 16, VALUE_MAX = 4096 };
@@ -238,21 +239,6 @@ static enum rc secure_note(struct buf *b, const struct flags *f, const char *mar
                mark, f->cert_dir);
 }
 
-/* Bare where that is safe, else between single quotes. */
-static enum rc shell_word(struct buf *b, const char *text, struct err *e)
-{
-    bool bare = text[0] != '\0';
-
-    for (const char *c = text; *c != '\0'; c++)
-        bare = bare && (isalnum((unsigned char)*c) || strchr("-_./:,=@+", *c) != NULL);
-    if (bare)
-        return buf_add(b, text, strlen(text), e);
-    TRY(buf_add(b, "'", 1, e));
-    for (const char *c = text; *c != '\0'; c++)
-        TRY(*c == '\'' ? buf_add(b, "'\\''", 4, e) : buf_add(b, c, 1, e));
-    return buf_add(b, "'", 1, e);
-}
-
 static enum rc as_flags(struct buf *b, const struct flags *f, struct err *e)
 {
     TRY(secure_note(b, f, "#", e));
@@ -262,7 +248,7 @@ static enum rc as_flags(struct buf *b, const struct flags *f, struct err *e)
         if (f->items[i].value == NULL)
             continue;
         TRY(say(b, e, " "));
-        TRY(shell_word(b, f->items[i].value, e));
+        TRY(quote_shell(b, f->items[i].value, e));
     }
     return say(b, e, "\n");
 }
@@ -272,44 +258,18 @@ static const char *worth(const struct flags *f, size_t i)
     return f->items[i].value == NULL ? "true" : f->items[i].value;
 }
 
-static void variable(const char *flag, char out[static 64])
-{
-    size_t n = (size_t)snprintf(out, 64, "ETCD_%s", flag);
-
-    for (size_t i = 5; i < n; i++)
-        out[i] = out[i] == '-' ? '_' : (char)toupper((unsigned char)out[i]);
-}
-
 static enum rc as_env(struct buf *b, const struct flags *f, struct err *e)
 {
     char name[64];
 
     TRY(secure_note(b, f, "#", e));
     for (size_t i = 0; i < f->count; i++) {
-        variable(f->items[i].name, name);
+        quote_variable(f->items[i].name, name);
         TRY(say(b, e, "%s=", name));
-        TRY(shell_word(b, worth(f, i), e));
+        TRY(quote_shell(b, worth(f, i), e));
         TRY(say(b, e, "\n"));
     }
     return RC_OK;
-}
-
-/* In double quotes, for systemd and for YAML: both know these escapes. systemd replaces
- * %x and $x besides, unless they are doubled. */
-static enum rc quoted(struct buf *b, const char *text, bool doubles, struct err *e)
-{
-    TRY(buf_add(b, "\"", 1, e));
-    for (const char *c = text; *c != '\0'; c++) {
-        bool doubled = doubles && (*c == '%' || *c == '$');
-
-        if ((unsigned char)*c < 0x20)
-            TRY(say(b, e, "\\x%02x", (unsigned char)*c));
-        else if (*c == '"' || *c == '\\')
-            TRY(say(b, e, "\\%c", *c));
-        else
-            TRY(buf_add(b, doubled ? (const char[]){ *c, *c } : c, doubled ? 2 : 1, e));
-    }
-    return buf_add(b, "\"", 1, e);
 }
 
 static enum rc as_unit(struct buf *b, const struct flags *f, struct err *e)
@@ -325,7 +285,7 @@ static enum rc as_unit(struct buf *b, const struct flags *f, struct err *e)
         if (f->items[i].value == NULL)
             continue;
         TRY(say(b, e, " "));
-        TRY(quoted(b, f->items[i].value, true, e));
+        TRY(quote_double(b, f->items[i].value, true, e));
     }
     return say(b, e, "\n\n[Install]\nWantedBy=multi-user.target\n");
 }
@@ -340,7 +300,7 @@ static enum rc mount(struct buf *b, const char *head, const char *path, const ch
                      struct err *e)
 {
     TRY(say(b, e, "%s", head));
-    TRY(quoted(b, path, false, e));
+    TRY(quote_double(b, path, false, e));
     return say(b, e, "%s", tail);
 }
 
@@ -370,7 +330,7 @@ static enum rc as_pod(struct buf *b, const struct flags *f, const char *data_dir
 
         TRY(str_format(&pair, e, "--%s=%s", f->items[i].name, worth(f, i)));
         TRY(say(b, e, "    - "));
-        TRY(quoted(b, pair, false, e));
+        TRY(quote_double(b, pair, false, e));
         TRY(say(b, e, "\n"));
     }
     return mounts(b, f, data_dir, e);
