@@ -183,7 +183,7 @@ enum rc unit_add(struct unit *u, struct bytes text, struct err *e)
 
     while (p < end) {
         TRY(join(&p, end, &b, e));
-        if (memchr(b.p == NULL ? (const uint8_t *)"" : b.p, '\0', b.n) == NULL)
+        if (b.n > 0 && memchr(b.p, '\0', b.n) == NULL)
             TRY(line(u, (const char *)b.p, b.n, &in_service, e));
     }
     return RC_OK;
