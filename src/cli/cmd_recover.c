@@ -57,7 +57,8 @@ static const struct opt recover_opts[] = {
     OPT(STR, "stop-command", recovery_args, stop_command, .arg = "COMMAND",
         .help = "a shell command that stops etcd here, instead of the layout's"),
     OPT(STR, "start-command", recovery_args, start_command, .arg = "COMMAND",
-        .help = "a shell command that starts etcd here, in the background"),
+        .help = "a shell command that starts etcd here, in the background; one that joins "
+                "finds ETCD_INITIAL_CLUSTER and ETCD_INITIAL_CLUSTER_STATE set"),
     OPT(DURATION, "wait", recovery_args, wait_ms, .arg = "DURATION", .fallback = "2m",
         .help = "how long etcd may take to stop, to start, and to serve"),
     OPEN_OPTS(recovery_args, from.open),

@@ -46,6 +46,10 @@ enum rc recovery_host_open(struct cli *c, const struct recovery_args *a,
 void recovery_host_close(struct recovery_host *h);
 struct recover_hands recovery_hands(struct recovery_host *h);
 
+/* This host's member as a learner of the new cluster, started here and promoted. Whatever
+ * of it an earlier run has done is not done again. */
+enum rc recovery_join(struct recovery_host *h, struct err *e);
+
 /* Who answers at the URLs of the old cluster's members. */
 struct recover_scout recovery_scout(struct cli_cluster *any);
 

@@ -311,10 +311,8 @@ static enum rc check(void *arg, const struct recover_journal *facts,
 
 static enum rc join(void *arg, bool *by_hand, struct err *e)
 {
-    (void)arg;
-    *by_hand = true;
-    (void)e;
-    return RC_OK;
+    *by_hand = false;
+    return recovery_join(arg, e);
 }
 
 struct recover_hands recovery_hands(struct recovery_host *h)

@@ -1,0 +1,325 @@
+#include "tests/flow/disaster.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/flow/history.h"
+#include "util/clock.h"
+#include "util/os.h"
+#include "wire/cluster.h"
+#include "wire/kv.h"
+#include "wire/maintenance.h"
+
+void disaster_lose(struct cluster *c, unsigned i)
+{
+    cluster_kill(c, i, SIGKILL);
+    PEER(p, "rm", "-rf", c->members[i].data_dir);
+}
+
+void disaster_lose_all_but(struct cluster *c, unsigned i)
+{
+    for (unsigned k = 0; k < c->count; k++)
+        if (k != i)
+            disaster_lose(c, k);
+}
+
+/* ---- the ledger ---------------------------------------------------------------------
+ */
+
+enum { LEDGER_MAX = 100000 };
+
+struct ledger {
+    struct wire_client *client;
+    pthread_t thread;
+    bool joined;
+    unsigned count;
+    int64_t revisions[LEDGER_MAX];
+};
+
+static void *write_down(void *arg)
+{
+    struct ledger *l = arg;
+    struct wire_header h;
+    struct err e = { 0 };
+    char key[32];
+
+    for (l->count = 0; l->count < LEDGER_MAX; l->count++) {
+        snprintf(key, sizeof key, "ledger/%u", l->count);
+        if (wire_put(l->client, bytes_str(key), bytes_str("kept"), 0, &h, &e) != RC_OK)
+            break;
+        l->revisions[l->count] = h.revision;
+    }
+    return NULL;
+}
+
+struct ledger *ledger_start(const struct cluster *c)
+{
+    struct ledger *l = calloc(1, sizeof *l);
+
+    flow_connect(c, &l->client);
+    cr_assert_eq(pthread_create(&l->thread, NULL, write_down, l), 0);
+    return l;
+}
+
+unsigned ledger_join(struct ledger *l)
+{
+    if (!l->joined)
+        cr_assert_eq(pthread_join(l->thread, NULL), 0);
+    l->joined = true;
+    return l->count;
+}
+
+void ledger_free(struct ledger *l)
+{
+    if (l == NULL)
+        return;
+    ledger_join(l);
+    wire_client_free(l->client);
+    free(l);
+}
+
+struct seen {
+    bool keys[LEDGER_MAX];
+};
+
+static enum rc see(void *arg, const struct wire_kv *kv, struct err *e)
+{
+    struct seen *s = arg;
+    char key[40];
+    unsigned n;
+
+    (void)e;
+    snprintf(key, sizeof key, "%.*s", (int)kv->key.n, (const char *)kv->key.p);
+    if (sscanf(key, "ledger/%u", &n) == 1 && n < LEDGER_MAX)
+        s->keys[n] = true;
+    return RC_OK;
+}
+
+unsigned ledger_check(const struct ledger *l, struct wire_client *w, int64_t revision)
+{
+    const struct wire_range all = { .key = bytes_str("ledger/"),
+                                    .end = bytes_str("ledger0"),
+                                    .keys_only = true };
+    struct seen *s = calloc(1, sizeof *s);
+    struct err e = { 0 };
+    unsigned kept = 0;
+    int64_t at = 0;
+
+    OK(wire_range_each(w, &all, see, s, &at, &e), &e);
+    for (; kept < l->count && l->revisions[kept] <= revision; kept++)
+        cr_assert(s->keys[kept],
+                  "ledger/%u was acknowledged at revision %" PRId64
+                  ", and is not there at the recovery point %" PRId64,
+                  kept, l->revisions[kept], revision);
+    free(s);
+    return kept;
+}
+
+/* ---- the tool -----------------------------------------------------------------------
+ */
+
+enum { WORDS_MAX = 60 };
+
+/* Behind those that `argv` has already. */
+static void add_words(const char *argv[static WORDS_MAX], const char *const words[])
+{
+    size_t n = 0;
+
+    while (argv[n] != NULL)
+        n++;
+    for (; words != NULL && *words != NULL && n < WORDS_MAX - 1; words++)
+        argv[n++] = *words;
+}
+
+void disaster_plan(const struct cluster *c, int status, const char *file,
+                   struct json **out, const char **err, const char *const words[])
+{
+    const char *argv[WORDS_MAX] = { HOLDFAST_BIN, "recover",     "--plan",       file,
+                                    "--json",     "--endpoints", DISASTER_NOBODY };
+    [[gnu::cleanup(proc_end)]] struct proc p = { 0 };
+    static char text[2000];
+
+    (void)c;
+    add_words(argv, words);
+    flow_tool(&p, status, NULL, argv);
+    if (out != NULL && status == 0)
+        flow_json(&p, out);
+    snprintf(text, sizeof text, "%s", p.err);
+    if (err != NULL)
+        *err = text;
+}
+
+void disaster_refused(const struct cluster *c, int status, const char *says,
+                      const char *const words[])
+{
+    const char *file = path_in(c->dir, "refused.json"), *err = NULL;
+
+    disaster_plan(c, status, file, NULL, &err, words);
+    cr_assert(strstr(err, says) != NULL, "'%s' is not said: %s", says, err);
+    cr_assert_neq(access(file, F_OK), 0, "a plan was written");
+}
+
+void disaster_step(const struct cluster *c, unsigned i, int status, const char *file,
+                   struct json **out, const char *const words[])
+{
+    const struct cluster_member *m = &c->members[i];
+    const char *argv[WORDS_MAX] = { HOLDFAST_BIN, "recover",     "--apply",
+                                    file,         "--member",    m->name,
+                                    "--data-dir", m->data_dir,   "--yes",
+                                    "--json",     "--endpoints", cluster_endpoint(c, i) };
+    [[gnu::cleanup(proc_end)]] struct proc p = { 0 };
+
+    add_words(argv, words);
+    flow_tool(&p, status, NULL, argv);
+    if (out != NULL)
+        flow_json(&p, out);
+}
+
+static const char *state_of(const struct json *told)
+{
+    static char state[40];
+
+    snprintf(state, sizeof state, "%s", flow_text(told, "state"));
+    return state;
+}
+
+const char *disaster_apply(struct cluster *c, unsigned i, const char *file)
+{
+    OWNED(json) before = NULL;
+    OWNED(json) after = NULL;
+
+    disaster_step(c, i, 0, file, &before, NULL);
+    cr_assert_str_eq(state_of(before), "to-be-started", "%s", c->members[i].name);
+    cluster_boot(c, i);
+    disaster_step(c, i, 0, file, &after, NULL);
+    return state_of(after);
+}
+
+unsigned disaster_host(const struct cluster *c, const char *name)
+{
+    for (unsigned i = 0; i < c->count; i++)
+        if (strcmp(c->members[i].name, name) == 0)
+            return i;
+    cr_assert_fail("no member '%s'", name);
+    return 0;
+}
+
+void disaster_apply_all(struct cluster *c, const char *file, const struct json *plan)
+{
+    const struct json *members = json_get(plan, "members");
+    const char *state = "";
+
+    for (size_t i = 0; i < json_count(members); i++)
+        state = disaster_apply(
+            c, disaster_host(c, flow_text(json_at(members, i), "name")), file);
+    cr_assert_str_eq(state, "complete");
+}
+
+void disaster_back(const struct cluster *c, unsigned i, int status, const char *file,
+                   const char *says)
+{
+    const struct cluster_member *m = &c->members[i];
+
+    TOOL(p, status, "recover", "--rollback", file, "--member", m->name, "--data-dir",
+         m->data_dir, "--yes", "--endpoints", cluster_endpoint(c, i));
+    if (says != NULL)
+        cr_assert(strstr(p.err, says) != NULL, "'%s' is not said: %s", says, p.err);
+}
+
+const char *disaster_aside(const struct cluster *c, unsigned i, const struct json *plan)
+{
+    static char path[600];
+
+    snprintf(path, sizeof path, "%s.before-%s", c->members[i].data_dir,
+             flow_text(plan, "plan_id"));
+    return path;
+}
+
+/* ---- afterwards ---------------------------------------------------------------------
+ */
+
+int64_t disaster_point(const struct json *plan)
+{
+    return flow_number(json_get(plan, "recovery_point"), "revision");
+}
+
+int64_t disaster_announced(const struct json *plan)
+{
+    return flow_number(json_get(plan, "bump"), "revision");
+}
+
+static uint64_t cluster_of(const struct cluster *c, unsigned i)
+{
+    AT_END(wire_status_clear) struct wire_status s = { 0 };
+    OWNED(wire_client) w = NULL;
+    struct err e = { 0 };
+
+    flow_connect_to(c, i, &w);
+    OK(wire_status_get(w, 0, &s, &e), &e);
+    return s.header.cluster_id;
+}
+
+void disaster_over(struct cluster *c, const struct json *plan)
+{
+    OWNED(wire_client) w = NULL;
+    struct flow_hash first;
+    uint64_t want = 0;
+    int64_t revision;
+
+    cr_assert(json_get_u64(plan, "cluster_id", &want));
+    for (unsigned i = 0; i < c->count; i++) {
+        cluster_wait(c, i);
+        cr_assert_eq(cluster_of(c, i), want, "%s is of another cluster",
+                     c->members[i].name);
+    }
+    flow_connect(c, &w);
+    revision = history_revision(w);
+    cr_assert_geq(revision, disaster_announced(plan), "the revision is lower");
+    first = flow_hashkv(w, 0, revision);
+    for (unsigned i = 1; i < c->count; i++) {
+        struct flow_hash h = flow_hashkv(w, i, revision);
+
+        cr_assert_eq(h.hash, first.hash, "member %u holds other data", i);
+    }
+    history_put(w, "after", "the disaster");
+}
+
+/* Nobody of a majority is there to accept it. */
+static void accepts_nothing(const struct cluster *c, unsigned i)
+{
+    const struct wire_options o = { .endpoints = cluster_endpoint(c, i),
+                                    .dial_timeout_ms = 2000,
+                                    .command_timeout_ms = 1500 };
+    OWNED(wire_client) w = NULL;
+    struct err e = { 0 };
+
+    OK(wire_client_new(&o, &w, &e), &e);
+    cr_assert_neq(wire_put(w, bytes_str("old"), bytes_str("write"), 0, NULL, &e), RC_OK,
+                  "an old member accepted a write");
+}
+
+void disaster_old_stays_out(struct cluster *c, unsigned i, const char *old_dir)
+{
+    unsigned other = (i + 1) % c->count;
+    AT_END(wire_members_clear) struct wire_members m = { 0 };
+    OWNED(wire_client) w = NULL;
+    struct err e = { 0 };
+    char mine[512];
+
+    snprintf(mine, sizeof mine, "%s", c->members[i].data_dir);
+    cluster_kill(c, i, SIGKILL);
+    snprintf(c->members[i].data_dir, sizeof c->members[i].data_dir, "%s", old_dir);
+    cluster_boot(c, i);
+    cluster_wait(c, other); /* the one that was killed may have led */
+    accepts_nothing(c, i);
+    flow_connect_to(c, other, &w);
+    history_put(w, "new", "write");
+    OK(wire_member_list(w, 0, false, &m, &e), &e);
+    cr_assert_eq(m.count, c->count, "somebody else has joined");
+    cluster_kill(c, i, SIGKILL);
+    snprintf(c->members[i].data_dir, sizeof c->members[i].data_dir, "%s", mine);
+}

@@ -1,0 +1,85 @@
+/* Disasters, and the way back by `holdfast recover`: what its flow tests share. Hosts are
+ * members of a cluster on loopback, each with a data directory of its own; a person (the
+ * test) starts etcd when the tool says so. */
+#ifndef TESTS_FLOW_DISASTER_H
+#define TESTS_FLOW_DISASTER_H
+
+#include "tests/flow/flow.h"
+
+#define DISASTER_NOBODY "127.0.0.1:1"
+
+/* Killed, and its disk is gone. */
+void disaster_lose(struct cluster *c, unsigned i);
+void disaster_lose_all_but(struct cluster *c, unsigned i);
+
+/* ---- a client that remembers what it was told ---------------------------------------
+ */
+
+/* Puts "ledger/0", "ledger/1", ... one after the other, on a thread of its own, and keeps
+ * the revision of each that was acknowledged; ends by itself when a call fails. */
+struct ledger;
+struct ledger *ledger_start(const struct cluster *c);
+/* Waits for that; how many were acknowledged. */
+unsigned ledger_join(struct ledger *l);
+/* All that were acknowledged at revisions up to `revision` are there; for join'ed ones.
+ * Returns how many those are. */
+unsigned ledger_check(const struct ledger *l, struct wire_client *w, int64_t revision);
+void ledger_free(struct ledger *l);
+#define LEDGER [[gnu::cleanup(ledger_end)]] struct ledger *
+static inline void ledger_end(struct ledger **l)
+{
+    ledger_free(*l);
+}
+
+/* ---- the plan -----------------------------------------------------------------------
+ */
+
+/* `recover --plan FILE` with these further words; the plan as it says, when `status` is
+ * 0, for json_free. The text of a failure: `err`, in a static buffer; NULL. */
+void disaster_plan(const struct cluster *c, int status, const char *file,
+                   struct json **out, const char **err, const char *const words[]);
+#define DISASTER_PLAN(c, file, out, ...)                    \
+    disaster_plan(c, 0, path_in((c)->dir, file), out, NULL, \
+                  (const char *const[]){ __VA_ARGS__, NULL })
+/* It must be refused with this exit status, and say these words. */
+#define DISASTER_REFUSED(c, status, says, ...) \
+    disaster_refused(c, status, says, (const char *const[]){ __VA_ARGS__, NULL })
+void disaster_refused(const struct cluster *c, int status, const char *says,
+                      const char *const words[]);
+
+/* ---- on the hosts -------------------------------------------------------------------
+ */
+
+/* One `recover --apply FILE` on the host of member i, with these further words (NULL:
+ * none), which must end with `status`; what it printed as JSON, for json_free; NULL. */
+void disaster_step(const struct cluster *c, unsigned i, int status, const char *file,
+                   struct json **out, const char *const words[]);
+/* The same until etcd has to be started, then starts it, and once more;
+ * "waits-for-others", "serves" or "complete". */
+const char *disaster_apply(struct cluster *c, unsigned i, const char *file);
+/* All hosts in the order of the plan; the last must say "complete". */
+void disaster_apply_all(struct cluster *c, const char *file, const struct json *plan);
+/* `recover --rollback FILE` on the host of member i. */
+void disaster_back(const struct cluster *c, unsigned i, int status, const char *file,
+                   const char *says);
+
+/* Index of the member of that name. */
+unsigned disaster_host(const struct cluster *c, const char *name);
+/* The data directory of member i as it was moved aside by this plan. */
+const char *disaster_aside(const struct cluster *c, unsigned i, const struct json *plan);
+
+/* ---- afterwards ---------------------------------------------------------------------
+ */
+
+/* What must hold after every recovery: all members are of the new cluster, none of the
+ * old; HashKV is the same on all; the revision is not lower than announced; a write is
+ * accepted. */
+void disaster_over(struct cluster *c, const struct json *plan);
+int64_t disaster_point(const struct json *plan);     /* the announced recovery point */
+int64_t disaster_announced(const struct json *plan); /* and the revision to begin with */
+
+/* An old directory of member i, started in its place while the others run: it does not
+ * come to belong to them, and accepts no write. */
+void disaster_old_stays_out(struct cluster *c, unsigned i, const char *old_dir);
+
+#endif
