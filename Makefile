@@ -217,6 +217,10 @@ install: man $(BUILD)/holdfast-lab ## program, manual, completion (PREFIX, DESTD
 	@$(BUILD)/holdfast completion zsh > $(SHARE)/zsh/site-functions/_holdfast
 	@$(BUILD)/holdfast completion fish > $(SHARE)/fish/vendor_completions.d/holdfast.fish
 
+deb:                              ## Debian packages into build/deb-VERSION, judged by lintian
+	@scripts/setup deb
+	@scripts/deb
+
 # ---- house keeping -------------------------------------------------------------------
 OURS = $(wildcard src/*.c src/*/*.[ch] tests/*/*.[ch] tests/unit/*/*.[ch])
 format:                           ## clang-format all sources
@@ -246,5 +250,5 @@ clean:                            ## remove everything that was built
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 .PHONY: all help unit $(UNITS:%=unit-%) tests flow $(FLOWS:%=flow-%) fuzz run-fuzzers \
   $(FUZZERS:%=fuzz-%) test test-long demo bench format lint coverage compdb clean \
-  man check-help install
+  man check-help install deb
 .SECONDARY:
