@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "sample.h"
 #include "tests/lib/case.h"
@@ -87,21 +86,29 @@ CASE(catalog_log, a_reader_of_one_record_gets_its_signature_too)
     cr_assert_eq(log_read_one(s, SAMPLE_CLUSTER, 2, &r, &e), RC_NOTFOUND);
 }
 
+static struct store *directory_store(const char *dir)
+{
+    struct store *s = NULL;
+    struct err e = { 0 };
+
+    OK(store_open(&(struct store_options){ .url = dir, .allow_same_filesystem = true },
+                  &s, &e),
+       &e);
+    return s;
+}
+
 /* As somebody does who has lost Holdfast, but not the store. */
 CASE(catalog_log, minisign_checks_a_record_in_a_directory)
 {
     const char *dir = tmpdir_new();
     char public[MINISIGN_PUBLIC_SIZE], listing[256];
     struct minisign_public k = minisign_public_of(sample_key());
-    OWNED(store) s = NULL;
+    OWNED(store) s = directory_store(dir);
     struct err e = { 0 };
     FILE *f = fopen(path_in(dir, "k.pub"), "w");
 
     minisign_public_text(&k, public);
     cr_assert(f != NULL && fputs(public, f) >= 0 && fclose(f) == 0);
-    OK(store_open(&(struct store_options){ .url = dir, .allow_same_filesystem = true },
-                  &s, &e),
-       &e);
     OK(add_backup(s, &e), &e);
     snprintf(listing, sizeof listing, "%s", dir_listing(path_in(dir, "prod/records")));
     RUN(check, "sh", "-c",
@@ -200,7 +207,7 @@ CASE(catalog_log, a_kill_at_any_change_leaves_a_whole_log)
 
     for (unsigned nth = 1; !finished; nth++) {
         OWNED(store) inner = with_backups(2);
-        struct trouble t = { TROUBLE_DEAD, nth, 0, NULL, NULL, false };
+        struct trouble t = { .kind = TROUBLE_DEAD, .nth = nth };
         OWNED(store) s = trouble_store(inner, &t);
         struct err e = { 0 };
 
@@ -226,7 +233,7 @@ CASE(catalog_log, a_lost_answer_leaves_a_whole_log)
     for (size_t i = 0; i < 2; i++)
         for (unsigned nth = 1; nth <= 3; nth++) {
             OWNED(store) inner = with_backups(2);
-            struct trouble t = { kinds[i], nth, 0, NULL, NULL, false };
+            struct trouble t = { .kind = kinds[i], .nth = nth };
             OWNED(store) s = trouble_store(inner, &t);
             struct err e = { 0 };
 
@@ -306,12 +313,12 @@ CASE(catalog_log, a_kill_in_a_sweep_is_ended_by_the_next)
 
     for (; !finished; nth++) {
         OWNED(store) inner = with_backups(3);
-        struct trouble t = { TROUBLE_NONE, 0, 0, NULL, NULL, false };
+        struct trouble t = { .kind = TROUBLE_NONE };
         OWNED(store) s = trouble_store(inner, &t);
         struct err e = { 0 };
 
         OK(prune_first(s, &e), &e);
-        t = (struct trouble){ TROUBLE_DEAD, nth, 0, NULL, NULL, false };
+        t = (struct trouble){ .kind = TROUBLE_DEAD, .nth = nth };
         finished = sweep_all(s, &e) == RC_OK;
         OWNED(chain) c = read_log(inner);
 
@@ -337,19 +344,15 @@ CASE(catalog_log, what_was_not_removed_is_not_swept)
     cr_assert_eq(log_sweep(s, c, &c->items[0], &e), RC_INTERNAL);
 }
 
-/* In a new directory with the nth call failing; false when none did. */
-static bool add_with_fault(const char *dir, enum fault_point point, unsigned nth)
+/* With the nth call failing; false when none did. */
+static bool add_with_fault(struct store *s, enum fault_point point, unsigned nth)
 {
     OWNED(record) r = sample_backup(10);
-    OWNED(store) s = NULL;
     struct record_link at;
     struct err e = { 0 };
     bool fired;
     enum rc rc;
 
-    OK(store_open(&(struct store_options){ .url = dir, .allow_same_filesystem = true },
-                  &s, &e),
-       &e);
     fault_arm(point, nth, EIO);
     rc = add(s, r, NULL, &at, &e);
     fired = fault_disarm();
@@ -364,18 +367,30 @@ static bool add_with_fault(const char *dir, enum fault_point point, unsigned nth
 
 CASE(catalog_log, failing_system_calls_leave_a_whole_log)
 {
-    static const enum fault_point points[] = { FAULT_WRITE, FAULT_FSYNC, FAULT_RENAME,
-                                               FAULT_ALLOC };
+    static const enum fault_point points[] = { FAULT_WRITE, FAULT_FSYNC, FAULT_RENAME };
 
     for (size_t i = 0; i < sizeof points / sizeof *points; i++) {
-        const char *dir = tmpdir_new();
-        char name[16];
+        bool fired = true;
         unsigned nth = 0;
 
-        do {
-            snprintf(name, sizeof name, "%u", ++nth);
-            cr_assert_eq(mkdir(path_in(dir, name), 0700), 0);
-        } while (add_with_fault(path_in(dir, name), points[i], nth));
+        while (fired) {
+            OWNED(store) s = directory_store(tmpdir_new());
+
+            fired = add_with_fault(s, points[i], ++nth);
+        }
         cr_assert_geq(nth, 4, "point %zu: three objects", i);
     }
+}
+
+CASE(catalog_log, memory_that_runs_out_leaves_a_whole_log)
+{
+    bool fired = true;
+    unsigned nth = 0;
+
+    while (fired) {
+        OWNED(store) s = memory_store();
+
+        fired = add_with_fault(s, FAULT_ALLOC, ++nth);
+    }
+    cr_assert_gt(nth, 10);
 }

@@ -112,7 +112,11 @@ static enum rc stat(struct store *s, const char *key, struct store_info *out,
 static enum rc list(struct store *s, const char *prefix, store_list_fn *fn, void *arg,
                     struct err *e)
 {
-    return dead(self(s)->t) ? lost(e) : store_list(self(s)->inner, prefix, fn, arg, e);
+    const struct trouble *t = self(s)->t;
+
+    if (t->glance != NULL)
+        t->glance(t->arg);
+    return dead(t) ? lost(e) : store_list(self(s)->inner, prefix, fn, arg, e);
 }
 
 static enum rc drop(struct store *s, const char *key, struct err *e)

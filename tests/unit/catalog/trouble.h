@@ -17,6 +17,7 @@ struct trouble {
     unsigned nth;                                  /* change (put or remove), from 1 */
     unsigned changes;                              /* so far */
     void (*meanwhile)(void *arg, const char *key); /* before each put; may be NULL */
+    void (*glance)(void *arg);                     /* before each list; may be NULL */
     void *arg;
     bool careless; /* a put without replace replaces: a store that is not exclusive */
 };
