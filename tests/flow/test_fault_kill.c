@@ -1,13 +1,10 @@
 /* Ended from outside, politely or not, at any system call: nothing that etcd could start
  * from, no half file under a final name, and the next run puts it right. */
-#include <signal.h>
-
 #include "tests/flow/golden.h"
+#include "tests/flow/killing.h"
 #include "tests/lib/fakeetcd.h"
 #include "tests/lib/proc.h"
 #include "util/clock.h"
-
-enum { KILLED = 128 + SIGKILL, TERMINATED = 128 + SIGTERM, INTERRUPTED = 130 };
 
 static struct buf snapshot;
 static char file[512]; /* the snapshot to restore */
@@ -26,38 +23,6 @@ static void tear_down(void)
 }
 
 #define KILL(name) CASE(kill, name, .init = set_up, .fini = tear_down)
-
-/* The program's words; room for strace's in front. */
-struct words {
-    const char *argv[24];
-    size_t n;
-};
-
-static void say(struct words *w, const char *const more[])
-{
-    for (; *more != NULL; more++)
-        w->argv[w->n++] = *more;
-}
-#define SAY(w, ...) say(w, (const char *const[]){ __VA_ARGS__, NULL })
-
-/* Runs it with `signal` sent at the nth `call` of any of its threads; without a call
- * just so. Returns the exit status. */
-static int run_with(const char *call, const char *signal, unsigned nth,
-                    const struct words *command, struct proc *p)
-{
-    static const char *const env[] = { "ASAN_OPTIONS=detect_leaks=0", NULL };
-    const struct proc_options o = { .env = env, .timeout_s = 60 };
-    char trace[64], inject[128];
-    struct words w = { 0 };
-
-    snprintf(trace, sizeof trace, "trace=%s", call);
-    snprintf(inject, sizeof inject, "inject=%s:signal=%s:when=%u", call, signal, nth);
-    if (call[0] != '\0')
-        SAY(&w, "strace", "-f", "-qq", "-o", "/dev/null", "-e", trace, "-e", inject);
-    say(&w, command->argv);
-    proc_run(p, &o, w.argv);
-    return p->status;
-}
 
 /* ---- restore --------------------------------------------------------------------------
  */
@@ -114,20 +79,14 @@ static void check_again(const char *dir, enum way way, const char *note)
     AT_END(proc_end) struct proc p = { 0 };
     struct err e = { 0 };
 
-    cr_assert_eq(run_with("", "", 0, &w, &p), done ? 5 : 0, "%s, again: exit %d: %s",
-                 note, p.status, p.err);
+    cr_assert_eq(killing_run("", "", 0, &w, NULL, &p), done ? 5 : 0,
+                 "%s, again: exit %d: %s", note, p.status, p.err);
     golden_check_restored(dir, way == APART, note);
     cr_assert_str_eq(dir_listing(path_in(dir, "data")), "member", "%s", note);
     cr_assert_str_eq(dir_listing(dir), way == APART ? "data wal" : "data", "%s", note);
     OK(os_remove_tree(AT_FDCWD, path_in(dir, "data"), &e), &e);
     OK(os_remove_tree(AT_FDCWD, path_in(dir, "wal"), &e), &e);
 }
-
-struct hit {
-    const char *call;
-    unsigned from; /* what comes before is the loading of the program */
-    unsigned least;
-};
 
 static const struct hit restore_hits[] = {
     { "openat", 42, 15 }, { "mkdirat", 1, 4 },   { "pwrite64", 1, 3 },
@@ -148,7 +107,7 @@ static void sweep_restore(const struct hit *hit, const char *signal, enum way wa
 
         if (way == INSIDE)
             cr_assert_eq(mkdir(path_in(dir, "data"), 0700), 0);
-        status = run_with(hit->call, signal, nth, &w, &p);
+        status = killing_run(hit->call, signal, nth, &w, NULL, &p);
         snprintf(note, sizeof note, "%s at %s %u, data dir %s: exit %d", signal,
                  hit->call, nth, way_names[way], status);
         cr_assert(status == 0 || status == KILLED || status == TERMINATED ||
@@ -222,7 +181,7 @@ static void sweep_save(struct fake *f, const struct hit *hit, const char *signal
         AT_END(proc_end) struct proc p = { 0 };
         char note[160];
 
-        status = run_with(hit->call, signal, nth, &w, &p);
+        status = killing_run(hit->call, signal, nth, &w, NULL, &p);
         snprintf(note, sizeof note, "%s at %s %u: exit %d", signal, hit->call, nth,
                  status);
         cr_assert(status == 0 || status == KILLED || status == INTERRUPTED, "%s: %s",
@@ -273,7 +232,7 @@ static int salvage_once(const char *dir, const struct hit *hit, unsigned nth)
 
     SAY(&w, HOLDFAST_BIN, "snapshot", "salvage", path_in(dir, "../damaged.db"), "-o",
         path_in(dir, "x.db"), "--allow-same-filesystem");
-    run_with(hit->call, "KILL", nth, &w, &p);
+    killing_run(hit->call, "KILL", nth, &w, NULL, &p);
     cr_assert(p.status == 0 || p.status == KILLED, "%s %u: exit %d: %s", hit->call, nth,
               p.status, p.err);
     return p.status;
