@@ -121,5 +121,7 @@ enum rc snap_made_store(const struct snap_store_options *o, snap_build_fn *build
     TRY(snap_trailer_sink_new(GIVE(chain), false, &out->trailer, &chain, e));
     TRY(lane_sink_new(GIVE(chain), LANE_BLOCK, LANE_BLOCKS, &chain, e));
     TRY(send_all(build, arg, h, chain, e));
-    return sink_finish(chain, e);
+    TRY(sink_finish(chain, e));
+    snap_store_settle(o, &out->trailer, &out->stored);
+    return RC_OK;
 }

@@ -185,12 +185,15 @@ static enum rc attempt(struct wire_client *c, const struct snap_save_options *o,
 {
     uint64_t rate = rate_of(o, wire_endpoint(c, member));
     const struct wire_snapshot_options limits = { 0 };
+    const struct snap_store_options store = store_of(o);
     OWNED(sink) chain = NULL;
     struct wire_snapshot got;
 
     TRY(build_chain(o, rate, reserve, db_size, a, &chain, e));
     TRY(wire_snapshot_take(c, member, &limits, chain, &got, e));
-    return sink_finish(chain, e);
+    TRY(sink_finish(chain, e));
+    snap_store_settle(&store, &a->trailer, &a->stored);
+    return RC_OK;
 }
 
 static void conclude(const struct snap_save_options *o, const struct view *v,

@@ -1,7 +1,7 @@
 /* The end of a chain that stores a snapshot, whoever makes it: compressed and encrypted
  * as its name says, whole under that name or not there at all, read back from the disk.
  *
- *     ... -> [zstd] -> [age] -> sha256 -> file
+ *     ... -> [zstd -> [age] -> sha256] -> file
  *
  * Next to the data of a running etcd a tenth of the file system stays free. Whoever
  * stores elsewhere than in a local file brings the last sink, and its promises. */
@@ -11,6 +11,7 @@
 #include "filter/file.h"
 #include "filter/seal.h"
 #include "snapshot/kind.h"
+#include "snapshot/trailer.h"
 
 /* Instead of a local file: `make` gives the last sink of one attempt. `size` is that of
  * the database, 0 when it is not known or is no measure of what will be stored. */
@@ -28,7 +29,7 @@ struct snap_store_options {
 
 struct snap_store_result {
     struct file_sink_result file; /* zero where `end` took the bytes */
-    uint8_t sha256[SHA256_SIZE];  /* of the file as stored */
+    uint8_t sha256[SHA256_SIZE];  /* of the file as stored; see snap_store_settle */
 };
 
 /* RC_USAGE when name and recipients do not fit together; RC_REFUSED when the file exists
@@ -44,5 +45,10 @@ enum rc snap_store_reserve(const struct snap_store_options *o, uint64_t *reserve
 enum rc snap_store_new(const struct snap_store_options *o, uint64_t reserve,
                        uint64_t size, struct snap_store_result *result, struct sink **out,
                        struct err *e);
+
+/* To be called then. What is neither compressed nor encrypted has been hashed once, for
+ * its trailer: that digest is the file's as well. */
+void snap_store_settle(const struct snap_store_options *o, const struct snap_trailer *t,
+                       struct snap_store_result *result);
 
 #endif

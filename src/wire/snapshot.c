@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "codec/pb.h"
 #include "util/log.h"
 #include "util/str.h"
 #include "wire/call.h"
@@ -25,27 +26,61 @@ struct stream {
     struct wire_snapshot told;
 };
 
+/* An etcdserverpb.SnapshotResponse: they come by the ten thousand, so they are read in
+ * place. */
+struct portion {
+    uint64_t remaining;
+    struct bytes blob, version;
+};
+
+static enum rc portion_read(struct bytes message, struct portion *out, struct err *e)
+{
+    struct pb_reader r = pb_reader_of(message);
+    struct portion m = { 0 };
+    struct pb_field f;
+
+    while (pb_next(&r, &f))
+        switch (f.tag) {
+        case PB_TAG(2, PB_VARINT):
+            m.remaining = f.value;
+            break;
+        case PB_TAG(3, PB_BYTES):
+            m.blob = f.bytes;
+            break;
+        case PB_TAG(4, PB_BYTES):
+            m.version = f.bytes;
+            break;
+        default:
+            break;
+        }
+    if (!pb_done(&r))
+        return err_set(e, RC_CORRUPT, "%zu bytes are no valid SnapshotResponse message",
+                       message.n);
+    *out = m;
+    return RC_OK;
+}
+
 #define BAD(s, ...) \
     ((s)->c->last.detail = WIRE_BAD_STREAM, err_set(e, RC_CORRUPT, __VA_ARGS__))
 
 /* The first message fixes the size that everything after it must add up to. */
-static enum rc begin(struct stream *s, const Etcdrpc__SnapshotResponse *m, struct err *e)
+static enum rc begin(struct stream *s, const struct portion *m, struct err *e)
 {
     uint64_t total;
 
-    if (__builtin_add_overflow(m->remaining_bytes, (uint64_t)m->blob.len, &total) ||
-        total == 0 || total % SECTOR != 0)
+    if (__builtin_add_overflow(m->remaining, (uint64_t)m->blob.n, &total) || total == 0 ||
+        total % SECTOR != 0)
         return BAD(s,
                    "the stream begins with %zu bytes and announces %" PRIu64
                    " more, which is no database",
-                   m->blob.len, m->remaining_bytes);
+                   m->blob.n, m->remaining);
     if (total > s->max_bytes)
         return BAD(s,
                    "the member announces a database of %" PRIu64
                    " bytes, the limit is %" PRIu64,
                    total, s->max_bytes);
     s->told.db_size = s->left = total;
-    str_printable(s->told.version, sizeof s->told.version, bytes_str(m->version));
+    str_printable(s->told.version, sizeof s->told.version, m->version);
     return RC_OK;
 }
 
@@ -64,16 +99,15 @@ static enum rc take_nothing(struct stream *s, struct err *e)
                    s->left);
 }
 
-static enum rc take_database(struct stream *s, const Etcdrpc__SnapshotResponse *m,
-                             struct err *e)
+static enum rc take_database(struct stream *s, const struct portion *m, struct err *e)
 {
-    uint64_t size = m->blob.len;
+    uint64_t size = m->blob.n;
 
-    if (size > s->left || m->remaining_bytes != s->left - size)
+    if (size > s->left || m->remaining != s->left - size)
         return BAD(s,
                    "message %" PRIu64 " brings %" PRIu64 " bytes and leaves %" PRIu64
                    ", but %" PRIu64 " were still to come",
-                   s->told.messages, size, m->remaining_bytes, s->left);
+                   s->told.messages, size, m->remaining, s->left);
     if (size == 0)
         return take_nothing(s, e);
     s->empties = 0;
@@ -82,37 +116,36 @@ static enum rc take_database(struct stream *s, const Etcdrpc__SnapshotResponse *
 }
 
 /* What follows the database is the trailer, in however many messages. */
-static enum rc take_trailer(struct stream *s, const Etcdrpc__SnapshotResponse *m,
-                            struct err *e)
+static enum rc take_trailer(struct stream *s, const struct portion *m, struct err *e)
 {
     uint64_t have = s->told.bytes - s->told.db_size;
 
-    if (m->remaining_bytes != 0)
+    if (m->remaining != 0)
         return BAD(s, "the stream announces %" PRIu64 " more bytes after its end",
-                   m->remaining_bytes);
-    if (m->blob.len > WIRE_TRAILER_SIZE - have)
+                   m->remaining);
+    if (m->blob.n > WIRE_TRAILER_SIZE - have)
         return BAD(s, "%" PRIu64 " bytes follow the database instead of a trailer of %d",
-                   have + m->blob.len, WIRE_TRAILER_SIZE);
-    if (m->blob.len == 0)
+                   have + m->blob.n, WIRE_TRAILER_SIZE);
+    if (m->blob.n == 0)
         return BAD(s, "an empty message follows the database");
-    memcpy(s->told.trailer + have, m->blob.data, m->blob.len);
+    memcpy(s->told.trailer + have, m->blob.p, m->blob.n);
     return RC_OK;
 }
 
 static enum rc on_message(void *arg, struct bytes message, struct err *e)
 {
     struct stream *s = arg;
-    AT_END(codec_end) Etcdrpc__SnapshotResponse *m = NULL;
+    struct portion m;
 
-    TRY(codec_unpack(&etcdrpc__snapshot_response__descriptor, message, &m, e));
+    TRY(portion_read(message, &m, e));
     if (s->told.messages++ == 0)
-        TRY(begin(s, m, e));
+        TRY(begin(s, &m, e));
     if (s->left > 0)
-        TRY(take_database(s, m, e));
+        TRY(take_database(s, &m, e));
     else
-        TRY(take_trailer(s, m, e));
-    TRY(sink_write(s->to, m->blob.data, m->blob.len, e));
-    s->told.bytes += m->blob.len;
+        TRY(take_trailer(s, &m, e));
+    TRY(sink_write(s->to, m.blob.p, m.blob.n, e));
+    s->told.bytes += m.blob.n;
     progress("receive", s->told.bytes, s->told.db_size + WIRE_TRAILER_SIZE);
     return RC_OK;
 }
