@@ -1,7 +1,6 @@
 #include "http/http.h"
 
 #include <inttypes.h>
-#include <pthread.h>
 #include <string.h>
 
 #include "http/transfer.h"
@@ -15,18 +14,6 @@ enum {
     POLL_MS = 100, /* how soon a stop or a limit is noticed */
     CONNECTIONS_KEPT = 8,
 };
-
-static void start_libcurl(void)
-{
-    curl_global_init(CURL_GLOBAL_DEFAULT);
-}
-
-void transfer_start_libcurl(void)
-{
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-    pthread_once(&once, start_libcurl);
-}
 
 static enum rc copy(const char *s, char **out, struct err *e)
 {

@@ -42,7 +42,7 @@ struct store {
 /* Looks at `o` only as far as store_open says. The URL begins as the table says. */
 typedef enum rc store_open_fn(const struct store_options *o, struct store **out,
                               struct err *e);
-store_open_fn store_open_directory, store_open_memory, store_open_s3;
+store_open_fn store_open_directory, store_open_sftp, store_open_s3, store_open_memory;
 
 /* A driver's beginning: zeroed memory of `size` bytes with `ops` and a copy of `name`. On
  * a later failure of the driver's own store_free ends it. */

@@ -16,6 +16,7 @@ struct retry retry_begin(uint64_t deadline_ms)
 
     return (struct retry){ .began_ms = now,
                            .deadline_ms = now + deadline_ms,
+                           .limit_ms = deadline_ms,
                            .wait_ms = retry_first_ms };
 }
 
@@ -30,6 +31,7 @@ void retry_progress(struct retry *r)
 {
     r->idle = 0;
     r->wait_ms = retry_first_ms;
+    r->deadline_ms = clock_ms() + r->limit_ms;
 }
 
 /* Between half and all of it, so that many clients do not come back at once. */

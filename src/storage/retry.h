@@ -19,6 +19,7 @@ enum { RETRY_TRIES = 8 };
 
 struct retry {
     uint64_t began_ms, deadline_ms; /* by clock_ms() */
+    uint64_t limit_ms;              /* from the beginning, or the last progress */
     uint64_t wait_ms;               /* the next pause, before jitter */
     uint64_t at_least_ms; /* what the other side asked us to wait; used once, then 0 */
     unsigned tries, idle; /* all; those in a row without progress */
@@ -32,7 +33,7 @@ struct retry retry_begin(uint64_t deadline_ms);
 /* At least 1: a limit for the attempt to come. */
 uint64_t retry_left_ms(const struct retry *r);
 
-/* The last attempt got further: the pauses and the count begin again. */
+/* The last attempt got further: pauses, count and deadline begin again. */
 void retry_progress(struct retry *r);
 
 /* After an attempt. True when it is to be made again, after the pause. False when it went

@@ -85,6 +85,7 @@ static const struct {
     store_open_fn *open;
 } places[] = {
     { "file://", store_open_directory },
+    { "sftp://", store_open_sftp },
     { "memory:", store_open_memory },
     { "s3://", store_open_s3 },
 };

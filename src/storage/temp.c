@@ -70,16 +70,23 @@ static enum rc lock_part(int fd, const char *part, bool *ours, struct err *e)
     return RC_OK;
 }
 
-static enum rc try_part(struct temp *t, bool *ours, struct err *e)
+enum rc temp_name(const char *name, char out[static 256], struct err *e)
 {
-    OWNED_FD int fd = -1;
     uint8_t random[RANDOM];
     char hex[DIGITS + 1];
-    char part[sizeof t->part];
 
     TRY(os_random(random, sizeof random, e));
     str_hex(hex, random, sizeof random);
-    snprintf(part, sizeof part, ".%.*s" MARK "%s" SUFFIX, NAME_KEPT, t->name, hex);
+    snprintf(out, 256, ".%.*s" MARK "%s" SUFFIX, NAME_KEPT, name, hex);
+    return RC_OK;
+}
+
+static enum rc try_part(struct temp *t, bool *ours, struct err *e)
+{
+    OWNED_FD int fd = -1;
+    char part[sizeof t->part];
+
+    TRY(temp_name(t->name, part, e));
     fd =
         os.openat(t->dir, part, O_CREAT | O_EXCL | O_NOFOLLOW | O_RDWR | O_CLOEXEC, 0600);
     if (fd < 0 && errno == EEXIST)
@@ -216,7 +223,7 @@ static const char *tail_of(const char *entry)
     return n > tail + 1 ? entry + n - tail : "";
 }
 
-static bool is_part(const char *entry)
+bool temp_is_name(const char *entry)
 {
     const char *tail = tail_of(entry), *digits = tail + sizeof MARK - 1;
     uint8_t random[RANDOM];
@@ -233,7 +240,7 @@ static bool is_part_of(const char *entry, const char *name)
 {
     size_t n = strnlen(name, NAME_KEPT);
 
-    return is_part(entry) && strncmp(entry + 1, name, n) == 0 &&
+    return temp_is_name(entry) && strncmp(entry + 1, name, n) == 0 &&
            entry + 1 + n == tail_of(entry);
 }
 
@@ -270,6 +277,6 @@ enum rc temp_sweep_all(int dir, uint64_t *swept, struct err *e)
 
     TRY(os_list(dir, ".", &entries, e));
     for (size_t i = 0; i < entries.count; i++)
-        *swept += is_part(entries.items[i]) && sweep_one(dir, entries.items[i]);
+        *swept += temp_is_name(entries.items[i]) && sweep_one(dir, entries.items[i]);
     return RC_OK;
 }

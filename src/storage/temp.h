@@ -33,6 +33,11 @@ void temp_unpublish(const struct temp *t);
 /* Closes it, and removes it unless it was published. */
 void temp_close(struct temp *t);
 
+/* A new temporary name for `name`, as it would be made here; and is this one? For places
+ * that are no local directory. */
+enum rc temp_name(const char *name, char out[static 256], struct err *e);
+bool temp_is_name(const char *entry);
+
 /* Removes what crashed puts of `name` left behind: our own regular files under its
  * temporary names that nobody holds locked. Says so in the log. */
 enum rc temp_sweep(int dir, const char *name, struct err *e);

@@ -102,3 +102,43 @@ CASE(store, keys_are_checked_whoever_asks)
         cr_assert(store_holds(s, key, "x"));
     }
 }
+
+static enum rc open_sftp(const char *url, const char *identity, const char *known,
+                         struct err *e)
+{
+    const struct store_options o = { .url = url,
+                                     .identity_file = identity,
+                                     .known_hosts = known };
+    OWNED(store) s = NULL;
+
+    return store_open(&o, &s, e);
+}
+
+CASE(store, an_sftp_address_is_whole_and_a_host_vouched_for)
+{
+    const char *const bad[] = {
+        "sftp://",         "sftp://host",   "sftp://host:0/x",   "sftp://host:70000/x",
+        "sftp://host:a/x", "sftp:///x",     "sftp://u:p@host/x", "sftp://h/../x",
+        "sftp://h/~/x",    "sftp://h/x/..", "sftp://h/x\n",      "sftp://a b/x"
+    };
+    const char *const good[] = { "sftp://host/x", "sftp://u@host:22/x/y",
+                                 "sftp://u@[::1]:2022/x", "sftp://host/" };
+    const char *here = "/dev/null", *file = "Makefile";
+
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct err e = { 0 };
+
+        cr_assert_eq(open_sftp(bad[i], file, file, &e), RC_USAGE, "%s", bad[i]);
+        cr_assert(strstr(e.why, "is no SFTP address") != NULL, "%s", e.why);
+    }
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        struct err e = { 0 };
+
+        OK(open_sftp(good[i], file, file, &e), &e);
+        cr_assert_eq(open_sftp(good[i], file, NULL, &e), RC_USAGE);
+        cr_assert_str_eq(e.why, "SFTP needs a known_hosts file");
+        cr_assert_eq(open_sftp(good[i], NULL, file, &e), RC_USAGE);
+        cr_assert_str_eq(e.why, "SFTP needs a private key");
+        cr_assert_eq(open_sftp(good[i], here, file, &e), RC_USAGE, "%s", e.why);
+    }
+}
