@@ -85,6 +85,14 @@ static enum rc check_prune(const struct agent_job *j, struct err *e)
     return duration("keep_within", j->keep_within, &ms, e);
 }
 
+static enum rc check_verify(const struct agent_job *j, struct err *e)
+{
+    if (j->level != NULL && strcmp(j->level, "stored") != 0 &&
+        strcmp(j->level, "full") != 0)
+        return err_set(e, RC_USAGE, "level is stored or full");
+    return count("rotate", j->rotate, KEEP_MAX, e);
+}
+
 static enum rc check_targets(const struct agent_job *j, struct err *e)
 {
     uint64_t ms;
@@ -131,6 +139,8 @@ static enum rc check_job(const struct agent_cluster *c, enum agent_kind k,
         return err_set(e, RC_USAGE, "the cluster has no repo");
     if (k == AGENT_PRUNE)
         return check_prune(j, e);
+    if (k == AGENT_VERIFY)
+        return check_verify(j, e);
     if (k == AGENT_DRILL)
         return check_targets(j, e);
     return k == AGENT_COMPACT ? check_compact(j, e) : RC_OK;

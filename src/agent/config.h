@@ -54,7 +54,7 @@ struct agent_job {
     unsigned keep_tags_count;
     char *max_share; /* percent */
     /* of `verify` and `drill` */
-    char *pick, *level, *etcd, *rto, *rpo;
+    char *level, *rotate, *pick, *etcd, *scratch, *report_dir, *rto, *rpo;
     char **canary;
     unsigned canary_count;
     /* of `compact` and `defrag` */
@@ -68,7 +68,7 @@ struct agent_job {
 };
 
 struct agent_store {
-    char *cacert, *credentials_file, *profile, *identity_file, *known_hosts;
+    char *cacert, *credentials_file, *profile, *ssh_key, *known_hosts;
 };
 
 struct agent_cluster {
@@ -80,7 +80,7 @@ struct agent_cluster {
     struct agent_store *store; /* NULL: nothing is said */
     char **recipients;
     unsigned recipients_count;
-    char *recipients_file, *signing_key, *verify_key, *identity;
+    char *recipients_file, *signing_key, *public_key, *identity;
     char *max_age; /* of the newest proved backup, before /healthz says no */
     struct agent_job *backup, *verify, *prune, *drill, *compact, *defrag; /* or NULL */
 

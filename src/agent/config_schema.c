@@ -32,7 +32,7 @@ static const cyaml_schema_field_t backup[] = {
 };
 static const cyaml_schema_field_t verify[] = {
     EVERY_JOB,
-    STRING("pick", agent_job, pick), STRING("level", agent_job, level),
+    STRING("level", agent_job, level), STRING("rotate", agent_job, rotate),
     CYAML_FIELD_END,
 };
 static const cyaml_schema_field_t prune[] = {
@@ -47,6 +47,7 @@ static const cyaml_schema_field_t prune[] = {
 static const cyaml_schema_field_t drill[] = {
     EVERY_JOB,
     STRING("pick", agent_job, pick), STRING("etcd", agent_job, etcd),
+    STRING("scratch", agent_job, scratch), STRING("report_dir", agent_job, report_dir),
     STRINGS("canary", agent_job, canary, 64), STRING("rto", agent_job, rto),
     STRING("rpo", agent_job, rpo),
     CYAML_FIELD_END,
@@ -66,7 +67,7 @@ static const cyaml_schema_field_t store[] = {
     STRING("cacert", agent_store, cacert),
     STRING("credentials_file", agent_store, credentials_file),
     STRING("profile", agent_store, profile),
-    STRING("identity_file", agent_store, identity_file),
+    STRING("ssh_key", agent_store, ssh_key),
     STRING("known_hosts", agent_store, known_hosts),
     CYAML_FIELD_END,
 };
@@ -86,7 +87,7 @@ static const cyaml_schema_field_t cluster[] = {
     STRINGS("recipients", agent_cluster, recipients, 64),
     STRING("recipients_file", agent_cluster, recipients_file),
     STRING("signing_key", agent_cluster, signing_key),
-    STRING("verify_key", agent_cluster, verify_key),
+    STRING("public_key", agent_cluster, public_key),
     STRING("identity", agent_cluster, identity),
     STRING("max_age", agent_cluster, max_age),
     JOB(backup), JOB(verify), JOB(prune), JOB(drill), JOB(compact), JOB(defrag),

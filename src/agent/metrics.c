@@ -138,7 +138,7 @@ static const struct metric metrics[] = {
       OF_CLUSTER, false, newest_size },
     { "backup_stored_bytes", "Size of the newest backup as it is stored.",
       OF_CLUSTER, false, newest_stored },
-    { "backups", "Backups in the repository.", OF_CLUSTER, false, backups },
+    { "backups", "Backups in the repository, at most 1000.", OF_CLUSTER, false, backups },
     { "repository_up", "1 when the repository could be read when it was last tried.",
       OF_CLUSTER, false, listed },
     { "drill_passed", "1 when the last drill brought back what was backed up.",

@@ -74,14 +74,14 @@ static void repository(struct order *o, const struct agent_cluster *c)
 {
     with(o, "repo", c->repo);
     with(o, "cluster", c->name);
-    with(o, "verify-key", c->verify_key);
+    with(o, "public-key", c->public_key);
     if (c->store == NULL)
         return;
     with(o, "repo-cacert", c->store->cacert);
     with(o, "repo-credentials", c->store->credentials_file);
     with(o, "repo-profile", c->store->profile);
-    with(o, "repo-identity", c->store->identity_file);
-    with(o, "repo-known-hosts", c->store->known_hosts);
+    with(o, "ssh-key", c->store->ssh_key);
+    with(o, "known-hosts", c->store->known_hosts);
 }
 
 static void backup(struct order *o, const struct agent_cluster *c,
@@ -123,17 +123,22 @@ static void verify(struct order *o, const struct agent_cluster *c,
 {
     repository(o, c);
     with(o, "identity", c->identity);
-    with(o, "pick", j->pick);
     with(o, "level", j->level);
+    if (j->rotate != NULL)
+        with(o, "rotate", j->rotate);
+    else
+        word(o, "--all");
 }
 
 static void drill(struct order *o, const struct agent_cluster *c,
                   const struct agent_job *j)
 {
+    word(o, j->pick != NULL ? j->pick : "latest");
     repository(o, c);
     with(o, "identity", c->identity);
-    with(o, "pick", j->pick);
     with(o, "etcd", j->etcd);
+    with(o, "scratch", j->scratch);
+    with(o, "report-dir", j->report_dir);
     each(o, "canary", j->canary, j->canary_count);
     with(o, "rto", j->rto);
     with(o, "rpo", j->rpo);
@@ -189,12 +194,13 @@ enum rc agent_order(const struct agent_config *f, const struct agent_cluster *c,
     return o.rc;
 }
 
-enum rc agent_order_info(const struct agent_config *f, const struct agent_cluster *c,
+enum rc agent_order_list(const struct agent_config *f, const struct agent_cluster *c,
                          struct str_list *out, struct err *e)
 {
     struct order o = { .out = out, .e = e, .rc = RC_OK };
 
-    begin(&o, f, "info");
+    begin(&o, f, "list");
     repository(&o, c);
+    number(&o, "last", AGENT_LIST_MAX);
     return o.rc;
 }

@@ -11,8 +11,9 @@
 enum rc agent_order(const struct agent_config *f, const struct agent_cluster *c,
                     enum agent_kind k, int64_t slot, struct str_list *out, struct err *e);
 
-/* The one that asks which backups there are. */
-enum rc agent_order_info(const struct agent_config *f, const struct agent_cluster *c,
+/* The one that asks which backups there are; the newest AGENT_LIST_MAX. */
+enum { AGENT_LIST_MAX = 1000 };
+enum rc agent_order_list(const struct agent_config *f, const struct agent_cluster *c,
                          struct str_list *out, struct err *e);
 
 #endif

@@ -117,20 +117,23 @@ static void take_backup(const struct json *j, struct agent_backup_fact *out)
         *out = f;
 }
 
-enum rc agent_standing_info(struct agent_standing *s, struct bytes text, struct err *e)
+enum rc agent_standing_list(struct agent_standing *s, struct bytes text, struct err *e)
 {
-    OWNED(json) j = NULL;
-    uint64_t backups;
+    OWNED(json) list = NULL;
 
-    TRY(json_parse(text, "info", &j, e));
-    if (!json_get_u64(j, "backups", &backups))
-        return err_set(e, RC_CORRUPT, "info does not tell how many backups there are");
-    s->backups = backups;
+    TRY(json_parse(text, "list", &list, e));
+    if (!json_is_array(list))
+        return err_set(e, RC_CORRUPT, "list does not show a list");
+    s->backups = json_count(list);
     s->newest = s->proved = (struct agent_backup_fact){ .known = false };
-    if (json_get(j, "newest") != NULL)
-        take_backup(json_get(j, "newest"), &s->newest);
-    if (json_get(j, "newest_proved") != NULL)
-        take_backup(json_get(j, "newest_proved"), &s->proved);
+    for (size_t i = 0; i < json_count(list); i++) {
+        const struct json *j = json_at(list, i);
+        bool proved = false;
+
+        take_backup(j, &s->newest);
+        if (json_get_bool(j, "proved", &proved) && proved)
+            take_backup(j, &s->proved);
+    }
     return RC_OK;
 }
 

@@ -57,9 +57,9 @@ enum rc agent_memory_load(struct sql *db, struct agent_standing *s, struct err *
 enum rc agent_memory_keep(struct sql *db, const struct agent_standing *s,
                           enum agent_kind k, struct err *e);
 
-/* From what `info` and `drill` print with -w json. What is no such text leaves *s as it
+/* From what `list` and `drill` print with -w json. What is no such text leaves *s as it
  * was and is RC_CORRUPT. */
-enum rc agent_standing_info(struct agent_standing *s, struct bytes json, struct err *e);
+enum rc agent_standing_list(struct agent_standing *s, struct bytes json, struct err *e);
 enum rc agent_standing_drill(struct agent_standing *s, struct bytes json, struct err *e);
 
 /* Did `backup` say that there was nothing to do? */

@@ -33,7 +33,7 @@ enum rc agent_work_new(const char *program, const struct agent_config *f,
     w->kind = k;
     snprintf(w->cluster, sizeof w->cluster, "%s", c->name);
     if (c->repo != NULL)
-        TRY(agent_order_info(f, c, &w->info, e));
+        TRY(agent_order_list(f, c, &w->list, e));
     if (j != NULL) {
         TRY(agent_order(f, c, k, slot, &w->order, e));
         TRY(copy(j->ping, &w->ping, e));
@@ -53,7 +53,7 @@ void agent_work_free(struct agent_work *w)
         return;
     (void)task_join(&w->task, &e);
     str_list_clear(&w->order);
-    str_list_clear(&w->info);
+    str_list_clear(&w->list);
     mem_free(w->ping);
     mem_free(w->on_success);
     mem_free(w->on_failure);
@@ -165,10 +165,10 @@ void agent_work_look(struct agent_work *w)
     struct err e = { 0 };
 
     w->seen.listed = false;
-    if (w->info.count == 0)
+    if (w->list.count == 0)
         return;
-    if (run(w, &w->info, INFO_TIMEOUT_MS, &r, &e) == RC_OK && r.status == 0)
-        w->seen.listed = agent_standing_info(&w->seen, (struct bytes){ r.out.p, r.out.n },
+    if (run(w, &w->list, INFO_TIMEOUT_MS, &r, &e) == RC_OK && r.status == 0)
+        w->seen.listed = agent_standing_list(&w->seen, (struct bytes){ r.out.p, r.out.n },
                                              &e) == RC_OK;
 }
 

@@ -11,7 +11,7 @@ struct agent_work {
     const char *program; /* our own, borrowed */
     char cluster[RECORD_NAME_SIZE];
     enum agent_kind kind;
-    struct str_list order, info; /* agent_order, agent_order_info; no info: empty */
+    struct str_list order, list; /* agent_order, agent_order_list; no repository: empty */
     char *ping, *on_success, *on_failure;
     uint64_t timeout_ms;
     struct task task;
@@ -35,7 +35,7 @@ OWN_DEFINE(agent_work)
 enum rc agent_work_start(struct agent_work *w, struct err *e);
 bool agent_work_done(const struct agent_work *w);
 
-/* Only what is there: `info`, on the caller's thread. */
+/* Only what is there: `list`, on the caller's thread. */
 void agent_work_look(struct agent_work *w);
 
 #endif

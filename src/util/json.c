@@ -242,6 +242,11 @@ const struct json *json_at(const struct json *a, size_t i)
     return out_of(json_object_array_get_idx(in(a), i));
 }
 
+bool json_is_array(const struct json *j)
+{
+    return j != NULL && json_object_is_type(in(j), json_type_array);
+}
+
 bool json_is_object(const struct json *j)
 {
     return j != NULL && json_object_is_type(in(j), json_type_object);

@@ -52,5 +52,6 @@ const struct json *json_at(const struct json *a, size_t i);
 const char *json_str(const struct json *j);
 bool json_u64(const struct json *j, uint64_t *out);
 bool json_is_object(const struct json *j);
+bool json_is_array(const struct json *j);
 
 #endif

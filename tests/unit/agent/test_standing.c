@@ -48,21 +48,20 @@ CASE(standing, what_was_cut_off_or_failed_is_tried_again)
 
 CASE(standing, reads_what_commands_say)
 {
-    static const char info[] =
-        "{\"backups\":2,\"newest\":{\"sequence\":4,\"revision\":9,\"time\":"
-        "\"2026-11-21T15:00:00Z\",\"size\":100,\"stored_size\":10,\"proved\":false},"
-        "\"newest_proved\":{\"sequence\":3,\"revision\":8,\"time\":\"2026-11-21T09:00:"
-        "00Z\","
-        "\"size\":90,\"stored_size\":9,\"proved\":true}}";
+    static const char list[] =
+        "[{\"sequence\":3,\"revision\":8,\"time\":\"2026-11-21T09:00:00Z\",\"size\":90,"
+        "\"stored_size\":9,\"proved\":true},{\"sequence\":4,\"revision\":9,\"time\":"
+        "\"2026-11-21T15:00:00Z\",\"size\":100,\"stored_size\":10,\"proved\":false}]";
     struct agent_standing s = { 0 };
     struct err e = { 0 };
 
-    OK(agent_standing_info(&s, bytes_str(info), &e), &e);
+    OK(agent_standing_list(&s, bytes_str(list), &e), &e);
     cr_assert_eq(s.backups, 2);
     cr_assert_eq(s.newest.sequence, 4);
+    cr_assert_eq(s.proved.sequence, 3);
     cr_assert_eq(s.newest.time - s.proved.time, 6 * 3600);
-    cr_assert_eq(agent_standing_info(&s, bytes_str("{}"), &e), RC_CORRUPT);
-    cr_assert_eq(agent_standing_info(&s, bytes_str("nonsense"), &e), RC_CORRUPT);
+    cr_assert_eq(agent_standing_list(&s, bytes_str("{}"), &e), RC_CORRUPT);
+    cr_assert_eq(agent_standing_list(&s, bytes_str("nonsense"), &e), RC_CORRUPT);
     cr_assert_eq(s.backups, 2);
 
     OK(agent_standing_drill(&s,
