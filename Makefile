@@ -54,6 +54,7 @@ uses.membership := host yaml care member sql $(uses.member)
 uses.recover  := restore host yaml care datadir machine $(uses.care)
 uses.lab      := member $(uses.member)
 uses.repo     := care catalog $(uses.care)
+uses.drill    := lab restore member $(uses.member)
 uses.agent    := catalog $(uses.recover)
 uses.cli      := agent catalog lab membership recover salvage care member sql restore defrag host yaml datadir $(uses.datadir)
 
@@ -203,6 +204,7 @@ man: $(BUILD)/holdfast            ## manual pages, into $(BUILD)/man
 	@mkdir -p $(BUILD)/man
 	@for page in $$($< manual --list); do $< manual $$page > $(BUILD)/man/$$page.scd && \
 	  scdoc < $(BUILD)/man/$$page.scd > $(BUILD)/man/$$page.1 || exit 1; done
+	@scdoc < docs/holdfast-lab.1.scd > $(BUILD)/man/holdfast-lab.1
 
 check-help: $(BUILD)/holdfast     ## help, manual and completion agree, streams are right
 	@scripts/check-help $<
