@@ -73,6 +73,7 @@ static enum rc try_lock(struct s3 *s, const char *scratch, bool *lockable, struc
 {
     S3_ANSWER seen = { 0 }, a = { 0 }, again = { 0 };
     struct err refusal = { 0 };
+    const char *version;
     struct store_put o = { .replace = true,
                            .keep_until = clock_unix_ms() / 1000 + LOCK_S };
     enum rc rc = store_put_bytes(&s->base, scratch, &o, bytes_str(first), &refusal);
@@ -86,12 +87,12 @@ static enum rc try_lock(struct s3 *s, const char *scratch, bool *lockable, struc
         return RC_OK;
     }
     TRY(s3_head(s, scratch, NULL, &seen, e));
-    if (!s3_is_versioned(&seen))
+    version = s3_is_versioned(&seen) ? seen.version : NULL;
+    if (s3_delete(s, scratch, version, &a, &refusal) == RC_OK)
         return RC_OK;
-    if (s3_delete(s, scratch, seen.version, &a, &refusal) == RC_OK)
-        return RC_OK;
-    *lockable = s3_head(s, scratch, seen.version, &again, &refusal) == RC_OK;
-    return s3_delete(s, scratch, NULL, &a, e); /* hidden, at least */
+    *lockable = s3_head(s, scratch, version, &again, &refusal) == RC_OK;
+    /* A version stays; hidden, at least. */
+    return version == NULL ? RC_OK : s3_delete(s, scratch, NULL, &a, e);
 }
 
 enum rc s3_probe(struct store *base, const char *scratch, struct store_traits *out,

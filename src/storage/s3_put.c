@@ -143,15 +143,13 @@ static enum rc settle(const struct s3_put *p, const struct s3_answer *a, enum rc
 {
     S3_ANSWER now = { 0 };
     struct err blind = { 0 };
-    enum seen seen;
+    enum seen seen = SEEN_OTHER;
 
     if (rc == RC_OK || (a->status != 412 && !a->unsure))
         return rc;
-    if (look(p, &now, &seen, &blind) != RC_OK) {
-        if (a->status == 412)
-            return store_taken(&p->s->base, p->key, e);
-        return err_wrap(e, "it is not known whether '%s' was stored", p->key);
-    }
+    if (look(p, &now, &seen, &blind) != RC_OK && a->unsure)
+        return err_set(e, RC_NET, "it is not known whether '%s' was stored: %s", p->key,
+                       blind.why);
     if (seen == SEEN_OURS)
         return RC_OK;
     return a->status == 412 ? store_taken(&p->s->base, p->key, e) : rc;
