@@ -12,7 +12,7 @@ CFLAGS.fuzz     := -O1 -g -DSANITIZE -fsanitize=fuzzer-no-link,address,undefined
                    -fno-sanitize-recover=all
 MODE.CFLAGS     := $(CFLAGS.$(MODE))
 
-PKGS.holdfast := libcurl libzstd libcrypto json-c libprotobuf-c libisal sqlite3 libcrypt libcyaml \
+PKGS.holdfast := libcurl libzstd libcrypto json-c libprotobuf-c libisal sqlite3 libcrypt libcyaml libarchive \
                  libmicrohttpd
 # Generated code is the same in every MODE, so it lies beside them.
 GENDIR   := build/gen/proto
@@ -37,6 +37,7 @@ uses.http     := util
 uses.boltdb   := filter crypto codec util
 uses.wal      := crypto codec util
 uses.storage  := http filter crypto codec util
+uses.bundle   := storage $(uses.storage)
 uses.catalog  := storage sql $(uses.storage)
 uses.wire     := http filter crypto codec util
 uses.mvcc     := boltdb filter crypto codec util
@@ -56,7 +57,7 @@ uses.lab      := member $(uses.member)
 uses.repo     := care catalog $(uses.care)
 uses.drill    := lab restore member $(uses.member)
 uses.agent    := catalog $(uses.recover)
-uses.cli      := agent catalog lab membership recover salvage care member sql restore defrag host yaml datadir $(uses.datadir)
+uses.cli      := agent repo catalog lab membership recover salvage care member sql restore defrag host yaml datadir $(uses.datadir)
 
 uses.raftstore := grpcd restore machine $(uses.restore)
 
@@ -153,7 +154,7 @@ tests: $(UNITS:%=$(BUILD)/tests/unit/%/run) $(FLOWS:%=$(BUILD)/tests/flow/%) all
 # Each fuzz target runs FUZZ_SECONDS from its corpus; a finding fails the run.
 FUZZ_SECONDS ?= 60
 define fuzzer
-$$(BUILD)/fuzz/$(1): $$(BUILD)/tests/fuzz/fuzz_$(1).o $$(call archives,$$(filter $(1),$$(FOLDERS)) snapshot $$(uses.snapshot))
+$$(BUILD)/fuzz/$(1): $$(BUILD)/tests/fuzz/fuzz_$(1).o $$(call archives,$$(filter $(1),$$(FOLDERS)) $$(filter-out snapshot $$(uses.snapshot),$$(uses.$(1))) snapshot $$(uses.snapshot))
 	@mkdir -p $$(@D)
 	@$$(CC) $$(LDFLAGS) -fsanitize=fuzzer $$^ $$(call libs_of,$(1)) $$(LDLIBS) -o $$@
 fuzz-$(1): $$(BUILD)/fuzz/$(1)

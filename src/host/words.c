@@ -51,7 +51,7 @@ static enum rc take(struct splitter *s, const char *p, size_t n, struct err *e)
 static enum rc take_parts(struct splitter *s, struct err *e)
 {
     const char *p = (const char *)s->word.text.p;
-    const char *end = p + s->word.text.n;
+    const char *end = s->word.text.n == 0 ? p : p + s->word.text.n;
 
     while (p < end) {
         size_t n = 0;
