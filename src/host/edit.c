@@ -263,7 +263,7 @@ enum rc edit_text(struct bytes text, enum edit_form form, const struct host_chan
         if (at != point)
             continue;
         for (int i = 0; i < OURS; i++)
-            if (there[i] && !d.done[i])
+            if (there[i] && !d.done[i] && wanted(c, ours[i]) != NULL)
                 return err_set(e, RC_REFUSED, "its flags stand in several lists");
         TRY(add_missing(&d, &pattern, e));
     }
