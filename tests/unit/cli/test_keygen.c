@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "cli/commands.h"
+#include "crypto/minisign.h"
 #include "sample.h"
 #include "tests/lib/case.h"
 #include "tests/lib/fault.h"
@@ -26,9 +27,18 @@ static void arrive(struct place *p)
     snprintf(p->key, sizeof p->key, "%s/k", p->dir);
 }
 
+static const char *public_of(const struct place *p)
+{
+    static char path[80];
+
+    snprintf(path, sizeof path, "%s.pub", p->key);
+    return path;
+}
+
 static void leave(struct place *p)
 {
     unlink(p->key);
+    unlink(public_of(p));
     cr_assert_eq(rmdir(p->dir), 0, "something else was left in %s", p->dir);
     sample_end(&p->s);
 }
@@ -87,4 +97,55 @@ CASE(cli_keygen, a_failed_write_leaves_no_file)
         }
         cr_assert_gt(runs, 1, "point %zu never failed", i);
     }
+}
+
+CASE(cli_keygen, a_signing_key_comes_as_a_pair)
+{
+    AT_END(minisign_secret_wipe) struct minisign_secret secret = { 0 };
+    struct minisign_trust trust = { .count = 0 };
+    struct place p;
+    struct stat st;
+    struct err e;
+
+    arrive(&p);
+    cr_assert_eq(SAMPLE_RUN(&p.s, "keygen", "--signing", "-o", p.key), 0, "%s",
+                 printer_text(&p.s.err));
+    cr_assert_str_eq(printer_text(&p.s.out), "");
+    cr_assert_not_null(strstr(printer_text(&p.s.err), "public key: RW"));
+    cr_assert(stat(p.key, &st) == 0 && (st.st_mode & 0777) == 0600);
+    OK(minisign_secret_read_file(p.key, NULL, &secret, &e), &e);
+    OK(minisign_trust_add_file(&trust, public_of(&p), &e), &e);
+    cr_assert(trust.keys[0].id == secret.id &&
+              memcmp(trust.keys[0].key, secret.key, sizeof secret.key) == 0);
+    leave(&p);
+}
+
+/* Neither half of a pair goes over what is there, and nothing is made then. */
+CASE(cli_keygen, no_half_of_a_pair_goes_over_another_file)
+{
+    struct place p;
+    FILE *f;
+
+    arrive(&p);
+    f = fopen(p.key, "w");
+    cr_assert(f != NULL && fclose(f) == 0);
+    cr_assert_eq(SAMPLE_RUN(&p.s, "keygen", "--signing", "-o", p.key), 5);
+    cr_assert_neq(access(public_of(&p), F_OK), 0);
+    cr_assert_eq(rename(p.key, public_of(&p)), 0);
+    cr_assert_eq(SAMPLE_RUN(&p.s, "keygen", "--signing", "-o", p.key), 5);
+    cr_assert_neq(access(p.key, F_OK), 0);
+    leave(&p);
+}
+
+CASE(cli_keygen, a_signing_key_on_stdout_is_one_text)
+{
+    AT_END(minisign_secret_wipe) struct minisign_secret secret = { 0 };
+    struct place p;
+    struct err e;
+
+    arrive(&p);
+    cr_assert_eq(SAMPLE_RUN(&p.s, "keygen", "--signing"), 0);
+    OK(minisign_secret_parse(bytes_str(printer_text(&p.s.out)), NULL, "-", &secret, &e),
+       &e);
+    leave(&p);
 }
