@@ -5,6 +5,8 @@
 #include "storage/s3_time.h"
 #include "util/str.h"
 
+enum { TOLERATED_S = 15 * 60 };
+
 /* What a code of S3 means here. `rc` RC_OK: it depends, see below. */
 struct meaning {
     const char *code;
@@ -51,6 +53,16 @@ static const struct meaning *meaning_of(const char *code)
         if (strcmp(code, meanings[i].code) == 0)
             return &meanings[i];
     return NULL;
+}
+
+/* A refusal without a body, as of a HEAD, may be for the clock as well: stores tolerate a
+ * quarter of an hour. */
+static bool looks_skewed(const struct s3_answer *a, int64_t now)
+{
+    int64_t there;
+
+    return a->status == 403 && a->code[0] == '\0' && s3_time_from_http(a->date, &there) &&
+           (there - now > TOLERATED_S || now - there > TOLERATED_S);
 }
 
 /* Without a header to tell from, the sentence still names what to look at. */
@@ -166,7 +178,7 @@ enum rc s3_refusal(const struct s3_place *p, const struct s3_call *c,
     const struct meaning *m = meaning_of(a->code);
 
     if (strcmp(a->code, "RequestTimeTooSkewed") == 0 ||
-        strcmp(a->code, "RequestExpired") == 0)
+        strcmp(a->code, "RequestExpired") == 0 || looks_skewed(a, now))
         return skewed(a, now, e);
     if (is_elsewhere(p, a))
         return elsewhere(p, a, e);
