@@ -30,15 +30,6 @@ static enum rc keep(struct transfer *t, enum rc rc)
     return rc;
 }
 
-static struct bytes trim(struct bytes b)
-{
-    while (b.n > 0 && strchr(" \t\r\n", b.p[0]) != NULL)
-        b = (struct bytes){ b.p + 1, b.n - 1 };
-    while (b.n > 0 && strchr(" \t\r\n", b.p[b.n - 1]) != NULL)
-        b.n--;
-    return b;
-}
-
 /* "HTTP/2 200" or "HTTP/1.1 404 Not Found", handed on as HTTP/2's ":status". */
 static enum rc take_status(struct transfer *t, struct bytes line)
 {
@@ -77,7 +68,8 @@ static enum rc take_header(struct transfer *t, struct bytes line)
     if (n == 0 || t->q->on_header == NULL)
         return RC_OK;
     return t->q->on_header(t->q->arg, (struct bytes){ line.p, n },
-                           trim((struct bytes){ colon + 1, line.n - n - 1 }), &t->err);
+                           bytes_trim((struct bytes){ colon + 1, line.n - n - 1 }),
+                           &t->err);
 }
 
 static size_t on_header(char *p, size_t size, size_t count, void *arg)

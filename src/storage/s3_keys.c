@@ -14,15 +14,6 @@ void s3_keys_wipe(struct s3_keys *k)
     mem_wipe(k, sizeof *k);
 }
 
-static struct bytes trim(struct bytes b)
-{
-    while (b.n > 0 && (b.p[0] == ' ' || b.p[0] == '\t'))
-        b = (struct bytes){ b.p + 1, b.n - 1 };
-    while (b.n > 0 && memchr(" \t\r", b.p[b.n - 1], 3) != NULL)
-        b.n--;
-    return b;
-}
-
 /* Also what may stand in a header: visible ASCII, without blanks. */
 static bool copy(struct bytes value, char *out, size_t room)
 {
@@ -57,8 +48,9 @@ static enum rc take_line(struct bytes line, unsigned no, const char *name,
 
     if (equals == NULL)
         return err_set(e, RC_USAGE, "'%s' line %u has no '='", name, no);
-    key = trim((struct bytes){ line.p, (size_t)(equals - line.p) });
-    value = trim((struct bytes){ equals + 1, line.n - (size_t)(equals - line.p) - 1 });
+    key = bytes_trim((struct bytes){ line.p, (size_t)(equals - line.p) });
+    value =
+        bytes_trim((struct bytes){ equals + 1, line.n - (size_t)(equals - line.p) - 1 });
     for (size_t i = 0; i < SETTINGS; i++)
         if (bytes_is(key, settings[i].file) &&
             !copy(value, (char *)out + settings[i].at, settings[i].room))
@@ -72,10 +64,10 @@ static enum rc take_line(struct bytes line, unsigned no, const char *name,
 /* "[name]", or "[profile name]" as the AWS tools' other file writes it. */
 static bool is_section(struct bytes line, const char *profile)
 {
-    struct bytes inner = trim((struct bytes){ line.p + 1, line.n - 2 });
+    struct bytes inner = bytes_trim((struct bytes){ line.p + 1, line.n - 2 });
 
     if (bytes_starts(inner, "profile "))
-        inner = trim((struct bytes){ inner.p + 8, inner.n - 8 });
+        inner = bytes_trim((struct bytes){ inner.p + 8, inner.n - 8 });
     return bytes_is(inner, profile);
 }
 
@@ -87,7 +79,7 @@ static enum rc parse(struct bytes text, const char *name, const char *profile,
     for (unsigned no = 1; text.n > 0; no++) {
         const uint8_t *end = memchr(text.p, '\n', text.n);
         size_t n = end == NULL ? text.n : (size_t)(end - text.p);
-        struct bytes line = trim((struct bytes){ text.p, n });
+        struct bytes line = bytes_trim((struct bytes){ text.p, n });
 
         text = (struct bytes){ text.p + n, text.n - n };
         if (end != NULL)

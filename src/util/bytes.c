@@ -29,6 +29,20 @@ bool bytes_starts(struct bytes a, const char *prefix)
     return a.n >= n && memcmp(a.p, prefix, n) == 0;
 }
 
+static bool is_blank(uint8_t c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+struct bytes bytes_trim(struct bytes a)
+{
+    while (a.n > 0 && is_blank(a.p[0]))
+        a = (struct bytes){ a.p + 1, a.n - 1 };
+    while (a.n > 0 && is_blank(a.p[a.n - 1]))
+        a.n--;
+    return a;
+}
+
 enum rc buf_reserve(struct buf *b, size_t more, struct err *e)
 {
     size_t cap_max = b->cap_max == 0 ? (size_t)64 << 20 : b->cap_max;

@@ -27,6 +27,7 @@ int bytes_compare(struct bytes a, struct bytes b);
 bool bytes_equal(struct bytes a, struct bytes b);
 bool bytes_is(struct bytes a, const char *text);
 bool bytes_starts(struct bytes a, const char *prefix);
+struct bytes bytes_trim(struct bytes a); /* without blanks and line ends around it */
 
 /* Unaligned loads and stores, little (le) or big (be) end first. */
 static inline uint16_t le16(const uint8_t *p)
