@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "storage/s3_inside.h"
+#include "tests/flow/certs.h"
 #include "tests/lib/case.h"
 #include "tests/lib/objectstore.h"
 #include "tests/lib/tmpdir.h"
@@ -205,11 +206,33 @@ static void the_other_style_works(const struct objectstore *o)
     OK(store_remove(s, "virtual/x", &e), &e);
 }
 
+static void only_the_ca_that_is_given_counts(const struct objectstore *o,
+                                             const char *certs)
+{
+    const char *const cas[] = { "ca.crt", "stranger.crt", NULL };
+    char url[256];
+
+    snprintf(url, sizeof url, "s3://plain/at?endpoint=https://localhost:%d", o->tls_port);
+    for (int i = 0; i < 3; i++) {
+        struct store_options options = { .url = url, .credentials_file = o->credentials };
+        OWNED(store) s = NULL;
+        struct err e = { 0 };
+        uint64_t n = 0;
+
+        if (cas[i] != NULL)
+            options.cacert = path_in(certs, cas[i]);
+        OK(store_open(&options, &s, &e), &e);
+        cr_assert_eq(store_list(s, "", count, &n, &e), i == 0 ? RC_OK : RC_AUTH, "%s",
+                     e.why);
+    }
+}
+
 CASE(s3, radosgw, .timeout = TIMEOUT_S)
 {
+    const char *certs = certificates();
     OBJECTSTORE o = { 0 };
 
-    objectstore_start(&o, "radosgw");
+    objectstore_start(&o, "radosgw", certs);
     objectstore_bucket(&o, "plain", 0);
     objectstore_bucket(&o, "locks", OBJECTSTORE_LOCKS);
     OWNED(store) plain = open_at(&o, "plain/at");
@@ -226,6 +249,7 @@ CASE(s3, radosgw, .timeout = TIMEOUT_S)
     a_lock_is_in_force(locks, 1000);
     a_lock_is_in_force(locks, 17 * MIB);
     the_other_style_works(&o);
+    only_the_ca_that_is_given_counts(&o, certs);
     who_is_not_let_in_is_told(&o);
     a_long_list_has_pages(&o, plain);
 }
@@ -235,7 +259,7 @@ CASE(s3, swift, .timeout = TIMEOUT_S)
 {
     OBJECTSTORE o = { 0 };
 
-    objectstore_start(&o, "swift");
+    objectstore_start(&o, "swift", NULL);
     objectstore_bucket(&o, "plain", 0);
     OWNED(store) plain = open_at(&o, "plain/at");
 

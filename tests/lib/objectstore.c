@@ -207,7 +207,16 @@ static const char *new_uuid(void)
     return to;
 }
 
-static void start_radosgw(struct objectstore *o)
+static const char *frontend(const struct objectstore *o, const char *tls_dir)
+{
+    if (tls_dir == NULL)
+        return text("beast endpoint=127.0.0.1:%d", o->port);
+    return text("beast endpoint=127.0.0.1:%d ssl_endpoint=127.0.0.1:%d "
+                "ssl_certificate=%s/server.crt ssl_private_key=%s/server.key",
+                o->port, o->tls_port, tls_dir, tls_dir);
+}
+
+static void start_radosgw(struct objectstore *o, const char *tls_dir)
 {
     char fsid[64], disk[64], conf[512];
     int mon = free_port();
@@ -228,9 +237,8 @@ static void start_radosgw(struct objectstore *o)
     RUN_TOOL(o, "ceph", "-c", conf, "osd", "new", disk, "0");
     RUN_TOOL(o, "ceph-osd", "-c", conf, "-i", "0", "--mkfs", "--osd-uuid", disk);
     o->daemons[1] = START_TOOL(o, "ceph-osd", "-c", conf, "-i", "0", "-f");
-    o->daemons[2] =
-        START_TOOL(o, "radosgw", "-c", conf, "-n", "client.admin", "-f",
-                   "--rgw-frontends", text("beast endpoint=127.0.0.1:%d", o->port));
+    o->daemons[2] = START_TOOL(o, "radosgw", "-c", conf, "-n", "client.admin", "-f",
+                               "--rgw-frontends", frontend(o, tls_dir));
     RUN_TOOL(o, "radosgw-admin", "-c", conf, "user", "create", "--uid", "t",
              "--display-name", "t", "--access-key", o->access, "--secret", o->secret);
 }
@@ -421,7 +429,7 @@ static void wait_until_it_answers(const struct objectstore *o)
     }
 }
 
-void objectstore_start(struct objectstore *o, const char *name)
+void objectstore_start(struct objectstore *o, const char *name, const char *tls_dir)
 {
     bool swift = strcmp(name, "swift") == 0;
 
@@ -429,6 +437,7 @@ void objectstore_start(struct objectstore *o, const char *name)
     *o = (struct objectstore){ .name = name,
                                .dir = tmpdir_new(),
                                .port = free_port(),
+                               .tls_port = tls_dir == NULL ? 0 : free_port(),
                                .access = swift ? "test:tester" : "AKTEST",
                                .secret = "SECRETCANARY0123456789" };
     snprintf(o->endpoint, sizeof o->endpoint, "http://127.0.0.1:%d", o->port);
@@ -439,7 +448,7 @@ void objectstore_start(struct objectstore *o, const char *name)
     if (swift)
         start_swift(o);
     else
-        start_radosgw(o);
+        start_radosgw(o, tls_dir);
     wait_until_it_answers(o);
 }
 

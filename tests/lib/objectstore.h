@@ -3,7 +3,7 @@
  * below a scratch directory, is up within a few seconds, and ends with the test.
  *
  *     OBJECTSTORE o;
- *     objectstore_start(&o, "radosgw");
+ *     objectstore_start(&o, "radosgw", NULL);
  *     objectstore_bucket(&o, "backups", 0);
  *     ... store_open(&(struct store_options){ .url = objectstore_url(&o, "backups/x"),
  *                                             .credentials_file = o.credentials }) ... */
@@ -17,9 +17,9 @@ enum { OBJECTSTORE_DAEMONS = 4 };
 
 struct objectstore {
     const char *name, *dir; /* dir: scratch */
-    int port;
-    char endpoint[64];     /* http://127.0.0.1:PORT */
-    char credentials[512]; /* a file as the AWS tools write it */
+    int port, tls_port;     /* tls_port: 0 without certificates */
+    char endpoint[64];      /* http://127.0.0.1:PORT */
+    char credentials[512];  /* a file as the AWS tools write it */
     const char *access, *secret;
     pid_t daemons[OBJECTSTORE_DAEMONS];
 };
@@ -28,8 +28,9 @@ struct objectstore {
  * HOLDFAST_REQUIRE_PEERS is set. */
 void objectstore_need(const char *name);
 
-/* Started and answering; calls objectstore_need. Fails the test after a minute. */
-void objectstore_start(struct objectstore *o, const char *name);
+/* Started and answering; calls objectstore_need. Fails the test after a minute. With
+ * `tls_dir`, which holds server.crt and server.key, radosgw speaks TLS, too. */
+void objectstore_start(struct objectstore *o, const char *name, const char *tls_dir);
 void objectstore_stop(struct objectstore *o);
 #define OBJECTSTORE [[gnu::cleanup(objectstore_stop)]] struct objectstore
 
