@@ -37,18 +37,18 @@ static enum rc copy_from(const struct str_list *words, size_t at, struct str_lis
     return RC_OK;
 }
 
-/* The first word that is etcd; before it assignments, wrappers and their flags. */
+/* The first word that is etcd; before it only a wrapper with its flags, or assignments.
+ */
 static size_t find_etcd(const struct str_list *words)
 {
-    if (words->count == 0)
-        return 0;
-    if (is_etcd(words->items[0]))
-        return 0;
-    if (!IS_ONE_OF(words->items[0], wrappers) && strchr(words->items[0], '=') == NULL)
-        return words->count;
-    for (size_t i = 1; i < words->count; i++)
-        if (is_etcd(words->items[i]))
+    for (size_t i = 0; i < words->count; i++) {
+        const char *word = words->items[i];
+
+        if (word == NULL || is_etcd(word))
             return i;
+        if (i == 0 && !IS_ONE_OF(word, wrappers) && strchr(word, '=') == NULL)
+            break;
+    }
     return words->count;
 }
 

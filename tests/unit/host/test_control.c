@@ -59,6 +59,7 @@ CASE(host_running, a_held_log_or_nothing)
     OK(host_running(&l.items[0], &running, &pid, &e), &e);
     cr_expect(!running && pid == 0);
     OWNED_FD int fd = hold_log(l.items[0].data_dir);
+    cr_assert(fd >= 0);
 
     OK(host_running(&l.items[0], &running, &pid, &e), &e);
     cr_expect(running);
@@ -88,6 +89,7 @@ CASE(host_stop, parks_the_manifest_and_host_start_brings_it_back)
     cr_expect_str_eq(l.items[0].file, in(root, "/etc/kubernetes/manifests/etcd.yaml"));
     cr_expect_eq(host_start(&l.items[0], &how, &e), RC_NET, "no kubelet here");
     OWNED_FD int fd = hold_log(l.items[0].data_dir);
+    cr_assert(fd >= 0);
 
     OK(host_start(&l.items[0], &how, &e), &e);
     cr_expect(!l.items[0].parked);
@@ -106,6 +108,7 @@ CASE(host_stop, waits_for_the_end_and_no_longer)
     tree_kubeadm(root);
     find(root, &l);
     OWNED_FD int fd = hold_log(l.items[0].data_dir);
+    cr_assert(fd >= 0);
 
     cr_expect_eq(host_stop(&l.items[0], &how, &e), RC_NET);
     cr_expect(strstr(e.why, "is still in use") != NULL, "%s", e.why);
@@ -217,6 +220,7 @@ CASE(host_stop, systemd_is_asked_by_unit)
     how.systemctl = fake_systemctl(root, 0);
     OK(host_stop(&l.items[0], &how, &e), &e);
     OWNED_FD int fd = hold_log(l.items[0].data_dir);
+    cr_assert(fd >= 0);
 
     OK(host_start(&l.items[0], &how, &e), &e);
     OK(os_read_file(in(root, "/asked"), 1000, &asked, &n, &e), &e);
