@@ -5,6 +5,7 @@
 #include "cli/bump.h"
 #include "cli/commands.h"
 #include "cli/facts.h"
+#include "cli/fetched.h"
 #include "cli/keys.h"
 #include "restore/planfile.h"
 #include "restore/restore.h"
@@ -19,13 +20,18 @@ struct restore_args {
     uint64_t high_water;
     bool mark_compacted, skip_hash_check;
     struct open_args open;
+    struct repo_args repo;
+    const char *sequence;
+
+    /* not options: how the snapshot is called, and which words name it to a restore */
+    const char *called, *words;
 };
 
 /* clang-format off */
 static const struct operand restore_operands[] = {
     OPERAND("FILE", restore_args, file,
             .help = "the snapshot, also compressed or encrypted; - is stdin; with --plan "
-                    "it may be left out"),
+                    "or --repo it may be left out"),
     OPERAND_DONE,
 };
 
@@ -61,6 +67,9 @@ static const struct opt restore_opts[] = {
     OPT(STR, "write-plan", restore_args, write_plan, .arg = "PLAN.json",
         .help = "write one plan for all hosts instead of restoring"),
     OPEN_OPTS(restore_args, open),
+    OPT(STR, "sequence", restore_args, sequence, .arg = "N|latest",
+        .help = "with --repo: which backup; else the newest that is proved and verifies"),
+    REPO_OPTS(restore_args, repo, false),
     OPT_DONE,
 };
 /* clang-format on */
@@ -87,7 +96,9 @@ static enum rc parse_request(const struct restore_args *a, struct restore_reques
 static enum rc check_combination(const struct restore_args *a, struct err *e)
 {
     if (a->plan == NULL && a->file == NULL)
-        return err_set(e, RC_USAGE, "no snapshot FILE is given");
+        return err_set(e, RC_USAGE,
+                       "no snapshot is given" HINT
+                       "name a FILE, or a repository with --repo and --cluster");
     if (a->plan == NULL && a->member != NULL)
         return err_set(e, RC_USAGE,
                        "--member goes with --plan" HINT
@@ -207,7 +218,7 @@ static enum rc run(struct cli *c, const struct restore_args *a,
     TRY(restore_run(p, file, ids, &done, e));
     tell(&done);
 
-    OWNED(result) r = describe(file, p, &done);
+    OWNED(result) r = describe(a->called == NULL ? file : a->called, p, &done);
 
     return cli_show(c, r, e);
 }
@@ -236,7 +247,7 @@ static enum rc decide_source(const struct restore_args *a, const struct restore_
                     &v, e));
     if (!p->skip_hash_check)
         TRY(findings_verdict(&v.findings, e));
-    source->file = a->file;
+    source->file = a->called;
     source->revision = v.facts.revision;
     memcpy(source->database_sha256, v.trailer.database, SHA256_SIZE);
     return restore_bump_decide(
@@ -271,14 +282,13 @@ static enum rc write_plan(struct cli *c, const struct restore_args *a,
         result_line(r,
                     "on the host of %s: holdfast restore %s --plan %s --member %s "
                     "--data-dir DIR",
-                    p->members.items[i].name, a->file, a->write_plan,
+                    p->members.items[i].name, a->words, a->write_plan,
                     p->members.items[i].name);
     return cli_show(c, r, e);
 }
 
-static enum rc restore(struct cli *c, const void *args, struct err *e)
+static enum rc restore_from(struct cli *c, const struct restore_args *a, struct err *e)
 {
-    const struct restore_args *a = args;
     AT_END(restore_plan_clear) struct restore_plan p = { 0 };
     struct restore_request q;
 
@@ -290,6 +300,39 @@ static enum rc restore(struct cli *c, const void *args, struct err *e)
     if (a->write_plan != NULL)
         return write_plan(c, a, &p, e);
     return run(c, a, &p, a->file, e);
+}
+
+/* A FILE that is given wins over a repository that only the environment names. */
+static bool from_repository(const struct restore_args *a)
+{
+    return a->file == NULL && a->repo.repo != NULL &&
+           (a->plan == NULL || a->sequence != NULL);
+}
+
+/* Past everything that anybody saw of the cluster; a plan has decided that already. */
+static void raise_high_water(struct restore_args *a, int64_t seen)
+{
+    if (a->plan == NULL && a->bump == NULL && seen > 0 && a->high_water < (uint64_t)seen)
+        a->high_water = (uint64_t)seen;
+}
+
+static enum rc restore(struct cli *c, const void *args, struct err *e)
+{
+    AT_END(fetched_end) struct fetched f = { 0 };
+    struct restore_args a = *(const struct restore_args *)args;
+
+    a.called = a.words = a.file;
+    if (a.sequence != NULL && !from_repository(&a))
+        return err_set(e, RC_USAGE, "--sequence goes with --repo, and without a FILE");
+    if (!from_repository(&a))
+        return restore_from(c, &a, e);
+    TRY(fetched_begin(c, &a.repo, a.sequence,
+                      a.data_dir == NULL ? "holdfast" : a.data_dir, &f, e));
+    a.file = f.file;
+    a.called = f.called;
+    a.words = f.words;
+    raise_high_water(&a, f.high_water);
+    return restore_from(c, &a, e);
 }
 
 const struct command cmd_restore = {
@@ -307,17 +350,24 @@ const struct command cmd_restore = {
         "when the revision goes back. So, when the snapshot holds keys below /registry/, "
         "the revision is raised by 10^9 and all older ones are marked compacted. "
         "--bump-revision 0 turns that off.\n\n"
-        "With several members write one plan first and restore from it on each host.",
+        "With several members write one plan first and restore from it on each host.\n\n"
+        "With --repo the newest proved backup of a repository is taken: it must be what "
+        "its signed record says, else the one before it. The revision is then raised "
+        "past "
+        "everything that was ever seen of the cluster.",
     .examples =
         "# one member\n"
         "holdfast restore etcd.db.zst.age -i backup.key --data-dir /var/lib/etcd\n"
+        "# the newest backup\n"
+        "holdfast restore --repo /mnt/backup --cluster prod -i backup.key --data-dir "
+        "/var/lib/etcd\n"
         "# three members: once, then on each host\n"
         "holdfast restore etcd.db --write-plan plan.json --name a --initial-cluster \\\n"
         "  a=https://10.0.0.1:2380,b=https://10.0.0.2:2380,c=https://10.0.0.3:2380\n"
         "holdfast restore etcd.db --plan plan.json --member a --data-dir /var/lib/etcd\n",
     .operands = restore_operands,
     .opts = restore_opts,
-    .uses = CLI_OUTPUT | CLI_PROGRESS,
+    .uses = CLI_OUTPUT | CLI_PROGRESS | CLI_STATE,
     .args_size = sizeof(struct restore_args),
     .run = restore,
 };

@@ -13,14 +13,14 @@ extern const struct command cmd_repo_init, cmd_backup, cmd_list, cmd_info, cmd_v
     cmd_fetch, cmd_prune, cmd_copy, cmd_tag, cmd_audit, cmd_catalog_rebuild, cmd_unlock;
 extern const struct command cmd_status;
 extern const struct command cmd_hash, cmd_alarm_list, cmd_alarm_disarm;
-extern const struct command cmd_doctor, cmd_assess, cmd_recover;
+extern const struct command cmd_doctor, cmd_assess, cmd_recover, cmd_runbook;
 extern const struct command cmd_space, cmd_space_fix;
 extern const struct command cmd_lab_up, cmd_lab_status, cmd_lab_kill, cmd_lab_start,
     cmd_lab_partition, cmd_lab_heal, cmd_lab_fault, cmd_lab_table, cmd_lab_down;
 extern const struct command cmd_member_list, cmd_member_plan, cmd_member_add,
     cmd_member_remove, cmd_member_promote, cmd_member_update, cmd_member_replace,
     cmd_member_grow;
-extern const struct command cmd_agent, cmd_config_check;
+extern const struct command cmd_drill, cmd_agent, cmd_config_check;
 extern const struct command cmd_help, cmd_version, cmd_completion, cmd_manual;
 
 #endif
