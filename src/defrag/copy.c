@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 
+#include "mvcc/survey.h"
 #include "util/findings.h"
 #include "util/mem.h"
 
@@ -133,11 +134,16 @@ static enum rc walk(const struct bolt_file *file, struct pass *p,
 
     TRY(mvcc_history_new(&options, f, &history, e));
     mvcc_powers_init(&p->powers);
+    /* What a compaction drops is not to be given to it, so nothing is given twice. */
+    if (p->keep == NULL)
+        mvcc_history_bound(history, MVCC_KEYS_BESIDE);
     p->history = history;
     p->bucket = MVCC_BUCKETS;
     TRY(bolt_walk(file, &v, NULL, out, e));
     TRY(bolt_file_intact(file, e));
     TRY(end_bucket(p, e));
+    if (p->keep == NULL)
+        TRY(mvcc_history_repeat(history, file, NULL, e));
     return mvcc_history_finish(history, NULL, &p->sums->history, e);
 }
 

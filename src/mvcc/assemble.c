@@ -145,11 +145,15 @@ static void conclude(struct mvcc_assemble *a, const struct mvcc_history_result *
     }
 }
 
+struct mvcc_lease_ids mvcc_assemble_leases(const struct mvcc_assemble *a)
+{
+    return (struct mvcc_lease_ids){ a->collect.lease_ids, (size_t)a->facts.leases };
+}
+
 enum rc mvcc_assemble_finish(struct mvcc_assemble *a, bool complete,
                              struct mvcc_facts *out, struct err *e)
 {
-    const struct mvcc_lease_ids leases = { a->collect.lease_ids,
-                                           (size_t)a->facts.leases };
+    const struct mvcc_lease_ids leases = mvcc_assemble_leases(a);
     struct mvcc_history_result result;
 
     /* With pages missing, leases would seem to be. */

@@ -41,6 +41,9 @@ enum rc mvcc_assemble_pair(struct mvcc_assemble *a, struct bytes key, struct byt
 enum rc mvcc_assemble_record(struct mvcc_assemble *a, const struct mvcc_record *r,
                              uint64_t page, struct err *e);
 
+/* Those of bucket lease so far; borrowed. */
+struct mvcc_lease_ids mvcc_assemble_leases(const struct mvcc_assemble *a);
+
 /* `complete`: every page was seen. */
 enum rc mvcc_assemble_finish(struct mvcc_assemble *a, bool complete,
                              struct mvcc_facts *out, struct err *e);

@@ -12,7 +12,9 @@
  * running server already answers by and a booted one goes on with; and as all its
  * superseded records are left out, it is the same hash before, during and after.
  *
- * Memory: 40 bytes a distinct key and 11 to 22 to find it by, and the above. */
+ * Memory: 40 bytes a distinct key and 11 to 22 to find it by, and the above. Whoever can
+ * give the records again, from a file, bounds it: keys that do not fit are then left to
+ * further passes, each for a part of them. */
 #ifndef MVCC_HISTORY_H
 #define MVCC_HISTORY_H
 
@@ -78,6 +80,31 @@ enum rc mvcc_history_add(struct mvcc_history *h, const struct mvcc_record *r,
 enum rc mvcc_history_pair(struct mvcc_history *h, struct bytes key, struct bytes value,
                           uint32_t crc, uint64_t page, struct err *e);
 
+/* The lease ids that exist, ascending as unsigned numbers (the order of the bucket). */
+struct mvcc_lease_ids {
+    const int64_t *items;
+    size_t count;
+};
+
+/* Before the first record: at most so many keys are held at once, and the CRCs of as many
+ * records up to C; beyond that one bit of each such record. For keys that do not fit all
+ * records must be given again, as often as mvcc_history_again asks. */
+void mvcc_history_bound(struct mvcc_history *h, size_t keys_max);
+enum {
+    MVCC_KEYS_AT_HAND = 3 << 18, /* 49 MiB at most */
+    MVCC_KEYS_BESIDE = 3 << 17,  /* 25 MiB, for who has other things to hold */
+};
+
+/* All records were given. *again: the same ones are wanted once more, in the same order.
+ * `leases` as for mvcc_history_finish, which is to be called at the end all the same.
+ * Findings that a later pass makes follow those of an earlier one. RC_CORRUPT when the
+ * records are not the same as before. */
+enum rc mvcc_history_again(struct mvcc_history *h, const struct mvcc_lease_ids *leases,
+                           bool *again, struct err *e);
+
+/* Are the records' crcs needed in this pass? */
+bool mvcc_history_wants_crc(const struct mvcc_history *h);
+
 /* Bytes held for the records so far. */
 size_t mvcc_history_memory(const struct mvcc_history *h);
 
@@ -85,12 +112,6 @@ size_t mvcc_history_memory(const struct mvcc_history *h);
  * one history must be read with one seed. */
 void mvcc_history_seed(struct mvcc_history *h,
                        const uint8_t seed[static SIPHASH_KEY_SIZE]);
-
-/* The lease ids that exist, ascending as unsigned numbers (the order of the bucket). */
-struct mvcc_lease_ids {
-    const int64_t *items;
-    size_t count;
-};
 
 /* All records are in. RC_NOTFOUND when `revision` lies in the future. More findings:
  *   WARN  lease-missing               a live key's lease does not exist (`leases` NULL:

@@ -21,6 +21,8 @@ enum rc history_tell(struct mvcc_history *h, enum history_rule rule,
     char text[200];
     va_list ap;
 
+    if (h->quiet)
+        return RC_OK;
     if (h->told[rule].severity < severity)
         h->told[rule].severity = severity;
     if (++h->told[rule].count > TOLD_MAX || (h->f == NULL && severity != FINDING_ERROR))
@@ -58,8 +60,8 @@ static enum rc check_new_main(struct mvcc_history *h, const struct mvcc_record *
     return RC_OK;
 }
 
-static enum rc check_sequence(struct mvcc_history *h, const struct mvcc_record *r,
-                              uint64_t page, struct err *e)
+enum rc history_check_sequence(struct mvcc_history *h, const struct mvcc_record *r,
+                               uint64_t page, struct err *e)
 {
     if (r->main < 2)
         TRY(history_tell(h, RULE_LOW, FINDING_ERROR, page, e,
@@ -171,7 +173,6 @@ static enum rc check_leftover(struct mvcc_history *h, const struct mvcc_key *k,
 enum rc history_check_record(struct mvcc_history *h, const struct mvcc_key *k,
                              const struct mvcc_record *r, uint64_t page, struct err *e)
 {
-    TRY(check_sequence(h, r, page, e));
     TRY(check_leftover(h, k, r, page, e));
     if (r->bump)
         return history_tell(h, RULE_BUMP, FINDING_NOTE, page, e,
@@ -201,8 +202,8 @@ static bool lease_exists(const struct mvcc_lease_ids *leases, int64_t id)
     return false;
 }
 
-static enum rc check_leases(struct mvcc_history *h, const struct mvcc_lease_ids *leases,
-                            struct err *e)
+enum rc history_check_leases(struct mvcc_history *h, const struct mvcc_lease_ids *leases,
+                             struct err *e)
 {
     for (size_t i = 0; i < h->keys.count; i++) {
         const struct mvcc_key *k = &h->keys.items[i];
@@ -218,7 +219,7 @@ static enum rc check_leases(struct mvcc_history *h, const struct mvcc_lease_ids 
     return RC_OK;
 }
 
-static enum rc check_marks(struct mvcc_history *h, struct err *e)
+enum rc history_check_marks(struct mvcc_history *h, struct err *e)
 {
     int64_t finished = h->options.finished, scheduled = h->options.scheduled;
 
@@ -240,14 +241,6 @@ static enum rc check_marks(struct mvcc_history *h, struct err *e)
                          "%" PRId64,
                          h->result.revision, h->result.last_main));
     return RC_OK;
-}
-
-enum rc history_check_end(struct mvcc_history *h, const struct mvcc_lease_ids *leases,
-                          struct err *e)
-{
-    if (leases != NULL)
-        TRY(check_leases(h, leases, e));
-    return check_marks(h, e);
 }
 
 enum rc history_tell_rest(struct mvcc_history *h, struct err *e)

@@ -45,6 +45,15 @@ struct history_kept {
     bool counted;
 };
 
+enum history_pass {
+    HISTORY_FIRST,  /* counts all records, and looks at the keys of part 0 */
+    HISTORY_LATER,  /* looks at the keys of another part */
+    HISTORY_HASH,   /* hashes the records up to the compaction that count */
+    HISTORY_PASSED, /* nothing more is needed */
+};
+
+enum { HISTORY_SHIFT_MAX = 16 };
+
 struct mvcc_history {
     struct mvcc_history_options options;
     struct findings *f; /* or NULL */
@@ -52,9 +61,22 @@ struct mvcc_history {
     int64_t compacted;     /* records up to here may be missing: the larger mark */
     int64_t hash_revision; /* options.revision, or all */
     struct mvcc_keys keys;
-    struct history_kept *kept;
+    struct history_kept *kept; /* of the first `kept_count` places; not with `counted` */
     size_t kept_count, kept_capacity;
-    size_t keep_keys; /* entries with MVCC_KEY_KEEP */
+    uint64_t places, places_all; /* records up to the compaction: so far, in a pass */
+    bool by_bits;                /* they are too many to keep their CRCs */
+    uint8_t *counted; /* then: one bit a place, from the end of the first pass on */
+    struct mvcc_chain below; /* what the last pass hashes */
+
+    /* Keys that do not fit: parts, of which every halving lets go of some. */
+    enum history_pass pass;
+    size_t keys_max;                    /* 0: no bound */
+    unsigned shift;                     /* there are 2^shift parts */
+    uint32_t part;                      /* the one at hand */
+    uint64_t ordinal, records_all;      /* readable records: so far, in a pass */
+    uint64_t let_go[HISTORY_SHIFT_MAX]; /* ordinals: up to there they were looked at */
+    bool quiet;                         /* what is found now was told in the first pass */
+    size_t keep_keys;                   /* entries with MVCC_KEY_KEEP */
     struct mvcc_chain above;
     struct mvcc_powers powers;
     struct mvcc_history_result result; /* counters so far */
@@ -77,10 +99,16 @@ enum rc history_tell(struct mvcc_history *h, enum history_rule rule,
 /* At the end: how many more there were of each kind. */
 enum rc history_tell_rest(struct mvcc_history *h, struct err *e);
 
-/* Checks of a record before it is taken in, and at the end. */
+/* Checks of a record before it is taken in: of its place among all, and in its key's
+ * history. */
+enum rc history_check_sequence(struct mvcc_history *h, const struct mvcc_record *r,
+                               uint64_t page, struct err *e);
 enum rc history_check_record(struct mvcc_history *h, const struct mvcc_key *k,
                              const struct mvcc_record *r, uint64_t page, struct err *e);
-enum rc history_check_end(struct mvcc_history *h, const struct mvcc_lease_ids *leases,
-                          struct err *e);
+
+/* At the end, of the keys at hand and of the marks. */
+enum rc history_check_leases(struct mvcc_history *h, const struct mvcc_lease_ids *leases,
+                             struct err *e);
+enum rc history_check_marks(struct mvcc_history *h, struct err *e);
 
 #endif

@@ -1,5 +1,7 @@
 #include "mvcc/keys.h"
 
+#include <string.h>
+
 #include "util/mem.h"
 
 enum { CAPACITY_MIN = 1024 };
@@ -32,6 +34,15 @@ static size_t probe(const struct mvcc_keys *keys, struct mvcc_key_id id)
     }
 }
 
+static void put_slot(uint64_t *table, size_t capacity, uint64_t slot)
+{
+    size_t to = slot >> 32 & (capacity - 1);
+
+    while (table[to] != 0)
+        to = (to + 1) & (capacity - 1);
+    table[to] = slot;
+}
+
 /* A table twice as large. Slots move by what they carry. */
 static enum rc grow_table(struct mvcc_keys *keys, struct err *e)
 {
@@ -39,15 +50,9 @@ static enum rc grow_table(struct mvcc_keys *keys, struct err *e)
     uint64_t *table;
 
     TRY(mem_new(&table, capacity * sizeof *table, "the key table", e));
-    for (size_t i = 0; i < keys->capacity; i++) {
-        size_t to = keys->table[i] >> 32 & (capacity - 1);
-
-        if (keys->table[i] == 0)
-            continue;
-        while (table[to] != 0)
-            to = (to + 1) & (capacity - 1);
-        table[to] = keys->table[i];
-    }
+    for (size_t i = 0; i < keys->capacity; i++)
+        if (keys->table[i] != 0)
+            put_slot(table, capacity, keys->table[i]);
     mem_free(keys->table);
     keys->table = table;
     keys->capacity = capacity;
@@ -89,6 +94,21 @@ enum rc mvcc_keys_at(struct mvcc_keys *keys, struct mvcc_key_id id, struct mvcc_
     }
     *out = &keys->items[(uint32_t)keys->table[i] - 1];
     return RC_OK;
+}
+
+void mvcc_keys_retain(struct mvcc_keys *keys, unsigned shift, uint32_t part)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < keys->count; i++)
+        if (mvcc_key_part(keys->items[i].id_b, shift) == part)
+            keys->items[kept++] = keys->items[i];
+    keys->count = kept;
+    if (keys->capacity > 0)
+        memset(keys->table, 0, keys->capacity * sizeof *keys->table);
+    for (size_t i = 0; i < kept; i++)
+        put_slot(keys->table, keys->capacity,
+                 slot_of((struct mvcc_key_id){ .a = keys->items[i].id_a }, i));
 }
 
 void mvcc_keys_clear(struct mvcc_keys *keys)

@@ -9,10 +9,11 @@
 #include "mvcc/record.h"
 
 enum mvcc_key_flag {
-    MVCC_KEY_SEEN = 1,   /* an earlier record named it */
-    MVCC_KEY_ALIVE = 2,  /* its newest record is a put */
-    MVCC_KEY_CHOSEN = 4, /* its generation for HashKV is settled */
-    MVCC_KEY_KEEP = 8,   /* one of its records is in HashKV's keep set */
+    MVCC_KEY_SEEN = 1,        /* an earlier record named it */
+    MVCC_KEY_ALIVE = 2,       /* its newest record is a put */
+    MVCC_KEY_CHOSEN = 4,      /* its generation for HashKV is settled */
+    MVCC_KEY_KEEP = 8,        /* one of its records is in HashKV's keep set */
+    MVCC_KEY_KUBERNETES = 16, /* it begins with /registry/ */
 };
 
 #define MVCC_KEY_NOT_KEPT UINT32_MAX
@@ -65,6 +66,15 @@ static inline void mvcc_keys_soon(const struct mvcc_keys *keys, struct mvcc_key_
 /* The entry of a key, a fresh one when it is new. RC_NOMEM. */
 enum rc mvcc_keys_at(struct mvcc_keys *keys, struct mvcc_key_id id, struct mvcc_key **out,
                      struct err *e);
+
+/* Keys fall into 2^shift parts of about the same size. */
+static inline uint32_t mvcc_key_part(uint32_t id_b, unsigned shift)
+{
+    return id_b & ((UINT32_C(1) << shift) - 1);
+}
+
+/* Only keys of this part stay; none do when it is UINT32_MAX. The memory stays, too. */
+void mvcc_keys_retain(struct mvcc_keys *keys, unsigned shift, uint32_t part);
 void mvcc_keys_clear(struct mvcc_keys *keys);
 
 #endif

@@ -26,7 +26,7 @@ struct mvcc_sums {
     struct mvcc_history_result history; /* HashKV at the newest revision */
 };
 
-#define MVCC_PROOF_HISTORY ((size_t)64 << 20) /* 1.3 million distinct keys */
+#define MVCC_PROOF_HISTORY ((size_t)24 << 20) /* 400 000 distinct keys */
 
 struct mvcc_proof_options {
     uint32_t page_size;

@@ -58,48 +58,7 @@ static enum rc marks_get(const struct bolt_file *file, struct mvcc_history_optio
     return mark_get(file, MVCC_SCHEDULED_COMPACT, &o->scheduled, bad, e);
 }
 
-static void survey_end(struct survey *s)
-{
-    mvcc_assemble_clear(&s->assemble);
-}
-
-/* etcdutl's totalSize: what lies beyond the mark, trailer included, is not counted. */
-static void page_facts(const struct bolt_file *file, const struct bolt_walk_result *walk,
-                       struct mvcc_facts *out)
-{
-    const struct bolt_meta *meta = bolt_file_meta(file);
-
-    out->pages = *walk;
-    out->page_size = meta->page_size;
-    out->total_size = meta->high_water * meta->page_size;
-}
-
-enum rc mvcc_survey_file(const struct bolt_file *file,
-                         const struct mvcc_survey_options *options, struct findings *f,
-                         struct mvcc_facts *out, struct err *e)
-{
-    AT_END(survey_end) struct survey s = { .f = f };
-    const struct bolt_visitor visitor = { .arg = &s,
-                                          .bucket = on_bucket,
-                                          .pair = on_pair };
-    struct mvcc_assemble_options a = { .status_hash = options->status_hash };
-    struct bolt_walk_result walk;
-    size_t before = errors(&s);
-
-    a.history.revision = options->revision;
-    a.history.hash = a.history.checks = options->level == MVCC_FULL;
-    TRY(marks_get(file, &a.history, &a.marks_bad, e));
-    TRY(mvcc_assemble_init(&s.assemble, &a, f, e));
-    s.assemble.collect.lease = options->lease;
-    s.assemble.collect.lease_arg = options->lease_arg;
-    TRY(bolt_walk(file, &visitor, f, &walk, e));
-    TRY(bolt_file_intact(file, e));
-    TRY(mvcc_assemble_finish(&s.assemble, errors(&s) - before == s.told, out, e));
-    page_facts(file, &walk, out);
-    return RC_OK;
-}
-
-/* ---- HashKV alone ----------------------------------------------------------------- */
+/* ---- bucket key alone ------------------------------------------------------------- */
 
 /* The other buckets may be as broken as they like. */
 struct key_walk {
@@ -121,8 +80,92 @@ static enum rc key_pair(void *arg, struct bytes key, struct bytes value, uint64_
 
     if (!w->inside)
         return RC_OK;
-    return mvcc_history_pair(w->history, key, value, mvcc_pair_crc(key, value), page, e);
+    return mvcc_history_pair(
+        w->history, key, value,
+        mvcc_history_wants_crc(w->history) ? mvcc_pair_crc(key, value) : 0, page, e);
 }
+
+static enum rc key_records(const struct bolt_file *file, struct mvcc_history *h,
+                           struct findings *f, struct err *e)
+{
+    struct key_walk w = { .history = h };
+    const struct bolt_visitor v = { .arg = &w, .bucket = key_bucket, .pair = key_pair };
+    struct bolt_walk_result walk;
+
+    TRY(bolt_walk(file, &v, f, &walk, e));
+    return bolt_file_intact(file, e);
+}
+
+enum rc mvcc_history_repeat(struct mvcc_history *h, const struct bolt_file *file,
+                            const struct mvcc_lease_ids *leases, struct err *e)
+{
+    AT_END(findings_clear) struct findings known = { 0 };
+    bool again;
+
+    TRY(mvcc_history_again(h, leases, &again, e));
+    while (again) {
+        TRY(key_records(file, h, &known, e));
+        TRY(mvcc_history_again(h, leases, &again, e));
+    }
+    return RC_OK;
+}
+
+/* ---- the whole -------------------------------------------------------------------- */
+
+static void survey_end(struct survey *s)
+{
+    mvcc_assemble_clear(&s->assemble);
+}
+
+/* etcdutl's totalSize: what lies beyond the mark, trailer included, is not counted. */
+static void page_facts(const struct bolt_file *file, const struct bolt_walk_result *walk,
+                       struct mvcc_facts *out)
+{
+    const struct bolt_meta *meta = bolt_file_meta(file);
+
+    out->pages = *walk;
+    out->page_size = meta->page_size;
+    out->total_size = meta->high_water * meta->page_size;
+}
+
+static enum rc repeat(struct mvcc_assemble *a, const struct bolt_file *file,
+                      bool complete, struct err *e)
+{
+    const struct mvcc_lease_ids leases = mvcc_assemble_leases(a);
+
+    return mvcc_history_repeat(a->history, file, complete ? &leases : NULL, e);
+}
+
+enum rc mvcc_survey_file(const struct bolt_file *file,
+                         const struct mvcc_survey_options *options, struct findings *f,
+                         struct mvcc_facts *out, struct err *e)
+{
+    AT_END(survey_end) struct survey s = { .f = f };
+    const struct bolt_visitor visitor = { .arg = &s,
+                                          .bucket = on_bucket,
+                                          .pair = on_pair };
+    struct mvcc_assemble_options a = { .status_hash = options->status_hash };
+    struct bolt_walk_result walk;
+    size_t before = errors(&s);
+    bool complete;
+
+    a.history.revision = options->revision;
+    a.history.hash = a.history.checks = options->level == MVCC_FULL;
+    TRY(marks_get(file, &a.history, &a.marks_bad, e));
+    TRY(mvcc_assemble_init(&s.assemble, &a, f, e));
+    s.assemble.collect.lease = options->lease;
+    s.assemble.collect.lease_arg = options->lease_arg;
+    mvcc_history_bound(s.assemble.history, MVCC_KEYS_AT_HAND);
+    TRY(bolt_walk(file, &visitor, f, &walk, e));
+    TRY(bolt_file_intact(file, e));
+    complete = errors(&s) - before == s.told;
+    TRY(repeat(&s.assemble, file, complete, e));
+    TRY(mvcc_assemble_finish(&s.assemble, complete, out, e));
+    page_facts(file, &walk, out);
+    return RC_OK;
+}
+
+/* ---- HashKV alone ----------------------------------------------------------------- */
 
 enum rc mvcc_hashkv_file(const struct bolt_file *file, int64_t revision,
                          struct mvcc_hashkv *out, struct err *e)
@@ -130,7 +173,6 @@ enum rc mvcc_hashkv_file(const struct bolt_file *file, int64_t revision,
     struct mvcc_history_options options = { .revision = revision, .hash = true };
     OWNED(mvcc_history) history = NULL;
     struct mvcc_history_result result;
-    struct bolt_walk_result walk;
     bool bad = false;
 
     TRY(marks_get(file, &options, &bad, e));
@@ -140,12 +182,9 @@ enum rc mvcc_hashkv_file(const struct bolt_file *file, int64_t revision,
                        "cannot be read",
                        bolt_file_name(file));
     TRY(mvcc_history_new(&options, NULL, &history, e));
-
-    struct key_walk w = { .history = history };
-    const struct bolt_visitor v = { .arg = &w, .bucket = key_bucket, .pair = key_pair };
-
-    TRY(bolt_walk(file, &v, NULL, &walk, e));
-    TRY(bolt_file_intact(file, e));
+    mvcc_history_bound(history, MVCC_KEYS_AT_HAND);
+    TRY(key_records(file, history, NULL, e));
+    TRY(mvcc_history_repeat(history, file, NULL, e));
     TRY(mvcc_history_finish(history, NULL, &result, e));
     *out = result.hashkv;
     return RC_OK;

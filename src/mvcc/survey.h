@@ -30,6 +30,12 @@ enum rc mvcc_survey_file(const struct bolt_file *file,
                          const struct mvcc_survey_options *options, struct findings *f,
                          struct mvcc_facts *out, struct err *e);
 
+/* A walk over the file has given its records to a bounded history (MVCC_KEYS_AT_HAND);
+ * walks over it again for those keys that did not fit, as often as it takes. Damage was
+ * reported by the first walk. mvcc_history_finish is next. */
+enum rc mvcc_history_repeat(struct mvcc_history *h, const struct bolt_file *file,
+                            const struct mvcc_lease_ids *leases, struct err *e);
+
 /* HashKV at `revision` (0: the newest), from bucket key alone. RC_CORRUPT when a page or
  * record cannot be read; RC_NOTFOUND when the revision was compacted or lies in the
  * future. */

@@ -6,6 +6,7 @@
 #include "boltdb/ahead.h"
 #include "boltdb/walk.h"
 #include "mvcc/proof.h"
+#include "mvcc/survey.h"
 #include "storage/dbfile.h"
 #include "util/log.h"
 #include "util/mem.h"
@@ -77,7 +78,9 @@ static enum rc history_new(const struct restore_database *d, int64_t revision,
                                             .hash = true,
                                             .checks = true };
 
-    return mvcc_history_new(&o, f, out, e);
+    TRY(mvcc_history_new(&o, f, out, e));
+    mvcc_history_bound(*out, MVCC_KEYS_BESIDE);
+    return RC_OK;
 }
 
 /* The first damaged page ends it: what is left after it is no history. */
@@ -88,6 +91,7 @@ static enum rc walk(const struct bolt_file *file, struct pass *p,
     struct bolt_walk_result walked;
 
     TRY(bolt_walk(file, &v, NULL, &walked, e));
+    TRY(mvcc_history_repeat(p->history, file, NULL, e));
     return mvcc_history_finish(p->history, NULL, out, e);
 }
 

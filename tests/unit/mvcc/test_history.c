@@ -14,15 +14,60 @@ static void feed(void *arg, struct bytes key, struct bytes value)
     OK(mvcc_history_pair(arg, key, value, mvcc_pair_crc(key, value), 5, &e), &e);
 }
 
-static void tell(const struct pairs *pairs, struct mvcc_history_options o,
-                 struct findings *f, struct mvcc_history_result *out)
+/* With `keys_max` keys at hand at once; 0: all. */
+static void tell_bounded(const struct pairs *pairs, struct mvcc_history_options o,
+                         size_t keys_max, const struct mvcc_lease_ids *leases,
+                         struct findings *f, struct mvcc_history_result *out)
 {
     OWNED(mvcc_history) h = NULL;
     struct err e = { 0 };
+    bool again = true;
 
     OK(mvcc_history_new(&o, f, &h, &e), &e);
-    pairs_each(pairs, feed, h);
-    OK(mvcc_history_finish(h, NULL, out, &e), &e);
+    mvcc_history_bound(h, keys_max);
+    while (again) {
+        pairs_each(pairs, feed, h);
+        OK(mvcc_history_again(h, leases, &again, &e), &e);
+    }
+    OK(mvcc_history_finish(h, leases, out, &e), &e);
+}
+
+static void expect_findings(const struct findings *want, const struct findings *got)
+{
+    cr_assert_eq(want->kept, got->kept, "%s", findings_text(got));
+    for (size_t i = 0; i < want->kept; i++) {
+        size_t k = 0;
+
+        while (k < got->kept &&
+               (strcmp(want->items[i].code, got->items[k].code) != 0 ||
+                want->items[i].severity != got->items[k].severity ||
+                strcmp(want->items[i].message, got->items[k].message) != 0))
+            k++;
+        cr_assert_lt(k, got->kept, "%s is not in\n%s", want->items[i].message,
+                     findings_text(got));
+    }
+}
+
+/* However few keys are held at once, the same comes out. */
+static void tell_with(const struct pairs *pairs, struct mvcc_history_options o,
+                      const struct mvcc_lease_ids *leases, struct findings *f,
+                      struct mvcc_history_result *out)
+{
+    static size_t turn;
+    AT_END(findings_clear) struct findings again = { 0 };
+    struct mvcc_history_result r;
+
+    tell_bounded(pairs, o, 0, leases, f, out);
+    tell_bounded(pairs, o, 2 + turn++ % 3, leases, f == NULL ? NULL : &again, &r);
+    cr_assert_eq(memcmp(&r, out, sizeof r), 0, "other facts in several passes");
+    if (f != NULL)
+        expect_findings(f, &again);
+}
+
+static void tell(const struct pairs *pairs, struct mvcc_history_options o,
+                 struct findings *f, struct mvcc_history_result *out)
+{
+    tell_with(pairs, o, NULL, f, out);
 }
 
 static const struct mvcc_history_options uncompacted = {
@@ -408,9 +453,7 @@ CASE(mvcc_history, follows_leases_of_live_keys_only)
     const struct mvcc_lease_ids leases = { ids, 3 };
     AT_END(findings_clear) struct findings f = { 0 };
     AT_END(database_clear) struct database db = { 0 };
-    OWNED(mvcc_history) h = NULL;
     struct mvcc_history_result r;
-    struct err e = { 0 };
 
     database_change(&db, &(struct change){ 2, 0, "a", 2, 1, 5, NULL });
     database_change(&db, &(struct change){ 3, 0, "b", 3, 1, 99, NULL });
@@ -419,13 +462,88 @@ CASE(mvcc_history, follows_leases_of_live_keys_only)
     database_change(&db, &(struct change){ 6, 0, "c", 5, 2, 7, NULL });
     database_change(&db, &(struct change){ 7, 0, "d", 7, 1, -3, NULL });
     database_change(&db, &(struct change){ 8, 0, "e", 8, 1, 97, NULL });
-    OK(mvcc_history_new(&uncompacted, &f, &h, &e), &e);
-    pairs_each(&db.buckets[MVCC_KEY], feed, h);
-    OK(mvcc_history_finish(h, &leases, &r, &e), &e);
+    tell_with(&db.buckets[MVCC_KEY], uncompacted, &leases, &f, &r);
     cr_assert_eq(f.warnings, 1, "%s", findings_text(&f));
     cr_assert_str_eq(f.items[0].message,
                      "a key created at revision 8 has the lease 0000000000000061, which "
                      "does not exist");
+}
+
+/* Four million keys of one record, all compacted but the last tenth. */
+enum { MANY = 4000000, COMPACTED = MANY / 10 * 9 };
+
+static void feed_many(struct mvcc_history *h, size_t *most)
+{
+    struct mvcc_record r = { .version = 1, .length = 30 };
+    struct err e = { 0 };
+
+    for (int i = 0; i < MANY; i++) {
+        uint64_t id = (uint64_t)(i + 1) * 0x9E3779B97F4A7C15;
+
+        r.main = r.mod = r.create = i + 2;
+        r.crc = (uint32_t)id;
+        r.key = (struct mvcc_key_id){ .a = id, .b = (uint32_t)(id >> 32) };
+        OK(mvcc_history_add(h, &r, 1, &e), &e);
+        if (i % 1000 == 0 && mvcc_history_memory(h) > *most)
+            *most = mvcc_history_memory(h);
+    }
+}
+
+static unsigned hash_many(size_t keys_max, size_t *most, struct mvcc_history_result *out)
+{
+    const struct mvcc_history_options o = { COMPACTED, COMPACTED, 0, true, true };
+    OWNED(mvcc_history) h = NULL;
+    struct err e = { 0 };
+    unsigned passes = 0;
+    bool again = true;
+
+    OK(mvcc_history_new(&o, NULL, &h, &e), &e);
+    mvcc_history_bound(h, keys_max);
+    for (; again; passes++) {
+        feed_many(h, most);
+        OK(mvcc_history_again(h, NULL, &again, &e), &e);
+    }
+    OK(mvcc_history_finish(h, NULL, out, &e), &e);
+    return passes;
+}
+
+CASE(mvcc_history, stays_within_64_mib_however_many_keys)
+{
+    struct mvcc_history_result bounded, unbounded;
+    size_t most = 0, all = 0;
+
+    cr_assert_eq(hash_many(MVCC_KEYS_AT_HAND, &most, &bounded), 8 + 1);
+    cr_assert_eq(hash_many(0, &all, &unbounded), 1);
+    cr_assert_lt(most, (size_t)56 << 20);
+    cr_assert_gt(all, (size_t)200 << 20, "the bound would not be needed");
+    cr_assert_eq(memcmp(&bounded, &unbounded, sizeof bounded), 0);
+}
+
+/* Records that come to more, or to fewer, than the first time. */
+CASE(mvcc_history, notices_records_that_changed_between_passes)
+{
+    const struct mvcc_history_options o = { 9, 9, 0, true, false };
+
+    for (int fewer = 0; fewer < 2; fewer++) {
+        OWNED(mvcc_history) h = NULL;
+        struct mvcc_record r = { .main = 2, .version = 1, .create = 2, .mod = 2 };
+        struct err e = { 0 };
+        enum rc rc = RC_OK;
+        bool again;
+
+        OK(mvcc_history_new(&o, NULL, &h, &e), &e);
+        mvcc_history_bound(h, 4);
+        for (r.key.b = 0; r.key.b < 40; r.key.b++, r.key.a += 77)
+            OK(mvcc_history_add(h, &r, 1, &e), &e);
+        OK(mvcc_history_again(h, NULL, &again, &e), &e);
+        cr_assert(again);
+        for (r.key.b = 0; rc == RC_OK && r.key.b < (fewer ? 39 : 4000); r.key.b++)
+            rc = mvcc_history_add(h, &r, 1, &e);
+        if (rc == RC_OK)
+            rc = mvcc_history_again(h, NULL, &again, &e);
+        cr_assert_eq(rc, RC_CORRUPT);
+        cr_assert_str_eq(e.why, "the records changed while they were read");
+    }
 }
 
 CASE(mvcc_history, says_when_memory_runs_out)
