@@ -49,12 +49,13 @@ static bool same(const char *want, const char *got)
     return want == NULL || (got != NULL && strcmp(want, got) == 0);
 }
 
-/* Does the member as it is read from the new text say what was asked for? */
+/* Does the member as it is read from the new text say what was asked for, and start? */
 static bool says(const struct host_member *m, const struct host_change *c)
 {
-    for (size_t i = 0; i < m->remarks.count; i++)
-        if (strncmp(m->remarks.items[i], REMARK_FORCE, strlen(REMARK_FORCE)) == 0 ||
-            strncmp(m->remarks.items[i], REMARK_STRAY, strlen(REMARK_STRAY)) == 0)
+    static const char *const never[] = { REMARK_FORCE, REMARK_STRAY, REMARK_BOTH };
+
+    for (size_t i = 0; i < m->remarks.count * 3; i++)
+        if (strncmp(m->remarks.items[i / 3], never[i % 3], strlen(never[i % 3])) == 0)
             return false;
     return same(c->initial_cluster, m->initial_cluster) &&
            same(c->initial_state, m->initial_state) &&

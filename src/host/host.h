@@ -8,7 +8,8 @@
  *
  * A member is what etcd itself would make of the flags, the environment or the file that
  * starts it: defaults included, in etcd's order of precedence (a --config-file shuts out
- * all else; a flag goes before its ETCD_ variable; an empty variable is none).
+ * all else; an empty variable is none; with a flag and its ETCD_ variable together etcd
+ * does not start, which is a remark, and the flag is told).
  *
  * All paths in a member can be opened as they are: what a pod calls /var/lib/etcd is
  * the host's path by then, and below the `root` that was searched. */

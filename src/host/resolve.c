@@ -1,4 +1,6 @@
+#include "host/quote.h"
 #include "host/settings.h"
+#include "host/words.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -124,19 +126,53 @@ static enum rc from_file(const char *where, struct settings *s, struct err *e)
     return settings_from_config(s, (struct bytes){ content, n }, where, e);
 }
 
+static enum rc remark_stray(const char *word, struct host_member *m, struct err *e)
+{
+    AT_END(mem_end) char *remark = NULL;
+
+    if (word == NULL)
+        return RC_OK;
+    TRY(str_format(&remark, e, REMARK_STRAY " '%s' and does not start", word));
+    return str_list_add(&m->remarks, remark, e);
+}
+
+/* An empty variable counts here, though it would set nothing. */
+static enum rc remark_both(const struct settings *flags, const struct str_list *env,
+                           struct host_member *m, struct err *e)
+{
+    for (int i = 0; i < SETTINGS; i++) {
+        AT_END(mem_end) char *remark = NULL;
+        char name[64];
+
+        quote_variable(setting_flag((enum setting)i), name);
+        if (flags->value[i] == NULL || words_lookup(env, name, strlen(name)) == NULL)
+            continue;
+        TRY(str_format(&remark, e, REMARK_BOTH ": --%s and %s",
+                       setting_flag((enum setting)i), name));
+        TRY(str_list_add(&m->remarks, remark, e));
+    }
+    return RC_OK;
+}
+
+static enum rc from_flags(const struct str_list *args, const struct str_list *env,
+                          struct settings *s, struct host_member *out, struct err *e)
+{
+    const char *stray = NULL;
+    const char *file = words_lookup(env, "ETCD_CONFIG_FILE", strlen("ETCD_CONFIG_FILE"));
+
+    TRY(settings_from_args(s, args, &stray, e));
+    TRY(remark_stray(stray, out, e));
+    if (s->value[SETTING_CONFIG_FILE] == NULL && (file == NULL || file[0] == '\0'))
+        TRY(remark_both(s, env, out, e));
+    return settings_from_env(s, env, e);
+}
+
 enum rc settings_resolve(const struct str_list *args, const struct str_list *env,
                          const struct mapper *map, struct host_member *out, struct err *e)
 {
     AT_END(settings_clear) struct settings s = { 0 };
-    AT_END(mem_end) char *remark = NULL;
-    const char *stray = NULL;
 
-    TRY(settings_from_args(&s, args, &stray, e));
-    if (stray != NULL) {
-        TRY(str_format(&remark, e, REMARK_STRAY " '%s' and does not start", stray));
-        TRY(str_list_add(&out->remarks, remark, e));
-    }
-    TRY(settings_from_env(&s, env, e));
+    TRY(from_flags(args, env, &s, out, e));
     TRY(path(&out->config_file, s.value[SETTING_CONFIG_FILE], map, e));
     if (out->config_file != NULL) {
         settings_clear(&s);

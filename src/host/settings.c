@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "host/quote.h"
+#include "host/words.h"
 #include "util/mem.h"
 #include "yaml/yaml.h"
 
@@ -124,16 +125,6 @@ enum rc settings_from_args(struct settings *s, const struct str_list *args,
 
 /* ---- environment --------------------------------------------------------------- */
 
-static const char *lookup(const struct str_list *env, const char *name)
-{
-    size_t n = strlen(name);
-
-    for (size_t i = env->count; i > 0; i--)
-        if (strncmp(env->items[i - 1], name, n) == 0 && env->items[i - 1][n] == '=')
-            return env->items[i - 1] + n + 1;
-    return NULL;
-}
-
 enum rc settings_from_env(struct settings *s, const struct str_list *env, struct err *e)
 {
     for (int i = 0; i < SETTINGS; i++) {
@@ -141,7 +132,7 @@ enum rc settings_from_env(struct settings *s, const struct str_list *env, struct
         const char *value;
 
         quote_variable(known[i].flag, name);
-        value = lookup(env, name);
+        value = words_lookup(env, name, strlen(name));
         if (s->value[i] == NULL && value != NULL && value[0] != '\0')
             TRY(set(s, (enum setting)i, value, e));
     }

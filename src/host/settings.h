@@ -1,8 +1,8 @@
 /* What etcd makes of its flags, environment and configuration file, for the settings that
  * matter here.
  *
- * As etcd's own main does it: --config-file, or ETCD_CONFIG_FILE, shuts out all else; a
- * flag goes before its variable; an empty variable is none. */
+ * As etcd's own main does it: --config-file, or ETCD_CONFIG_FILE, shuts out all else; an
+ * empty variable is none; a flag and its variable together keep it from starting. */
 #ifndef HOST_SETTINGS_H
 #define HOST_SETTINGS_H
 
@@ -86,6 +86,7 @@ enum rc mapper_path(const struct mapper *m, const char *path, char **out, struct
 /* Remarks that mean: do not start it this way. */
 #define REMARK_FORCE "it is started with force-new-cluster"
 #define REMARK_STRAY "etcd refuses the argument"
+#define REMARK_BOTH "etcd refuses a flag together with its variable"
 
 /* Puts the settings, with etcd's defaults for what is not set, into the member. All its
  * paths go through the mapper; an existing config_file is read instead of the rest. */

@@ -195,6 +195,10 @@ CASE(host_change, what_cannot_be_edited_is_refused_with_the_flags)
           "    - --initial-cluster\n    - a=http://1.1.1.1:1\n" },
         { "/etc/systemd/system/e.service",
           "[Service]\nExecStart=/usr/bin/nice /usr/bin/etcd --name=a\n" },
+        { "/etc/kubernetes/manifests/e.yaml",
+          "kind: Pod\nspec:\n  containers:\n  - env: [{name: ETCD_INITIAL_CLUSTER, "
+          "value: "
+          "x}]\n    command:\n    - etcd\n    - --name=a\n" },
         { "/proc/1/cmdline", "etcd" },
     };
 

@@ -211,7 +211,11 @@ CASE(host_find, a_process_with_flags_and_environment)
     m = tree_find(root, &l);
     cr_expect_eq(m->layout, HOST_PLAIN);
     cr_expect_eq(m->pid, 42);
-    cr_expect_str_eq(m->name, "n1", "a flag goes before its variable");
+    cr_expect_str_eq(m->name, "n1");
+    expect_list(&m->remarks,
+                "etcd refuses a flag together with its variable: --name and ETCD_NAME "
+                "etcd refuses a flag together with its variable: --wal-dir and "
+                "ETCD_WAL_DIR");
     cr_expect_str_eq(m->initial_token, "tok");
     cr_expect_str_eq(m->initial_cluster, "n1=http://localhost:2380");
     expect_path(root, m->data_dir, "/d/n1");
