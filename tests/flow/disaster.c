@@ -263,6 +263,29 @@ static uint64_t cluster_of(const struct cluster *c, unsigned i)
     return s.header.cluster_id;
 }
 
+void disaster_await(struct cluster *c, unsigned i)
+{
+    const struct wire_range any = { .key = bytes_str("any") };
+    uint64_t end = clock_ms() + 60000;
+    struct err e = { 0 };
+    enum rc rc;
+
+    if (c->members[i].pid != 0) {
+        cluster_wait(c, i);
+        return;
+    }
+    do {
+        AT_END(wire_kvs_clear) struct wire_kvs k = { 0 };
+        OWNED(wire_client) w = NULL;
+
+        flow_connect_to(c, i, &w);
+        rc = wire_range_get(w, &any, &k, &e);
+        cr_assert(rc == RC_OK || clock_ms() < end, "%s does not serve: %s",
+                  c->members[i].name, e.why);
+        clock_sleep_ms(rc == RC_OK ? 0 : 100);
+    } while (rc != RC_OK);
+}
+
 void disaster_over(struct cluster *c, const struct json *plan)
 {
     OWNED(wire_client) w = NULL;
@@ -272,7 +295,7 @@ void disaster_over(struct cluster *c, const struct json *plan)
 
     cr_assert(json_get_u64(plan, "cluster_id", &want));
     for (unsigned i = 0; i < c->count; i++) {
-        cluster_wait(c, i);
+        disaster_await(c, i);
         cr_assert_eq(cluster_of(c, i), want, "%s is of another cluster",
                      c->members[i].name);
     }

@@ -75,6 +75,8 @@ const char *disaster_aside(const struct cluster *c, unsigned i, const struct jso
  * old; HashKV is the same on all; the revision is not lower than announced; a write is
  * accepted. */
 void disaster_over(struct cluster *c, const struct json *plan);
+/* Waits until member i finishes a linearizable read, also when somebody else runs it. */
+void disaster_await(struct cluster *c, unsigned i);
 int64_t disaster_point(const struct json *plan);     /* the announced recovery point */
 int64_t disaster_announced(const struct json *plan); /* and the revision to begin with */
 

@@ -1,14 +1,21 @@
 /* From lost quorum to a healthy cluster, on real etcd. */
+#include <arpa/inet.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include "tests/flow/disaster.h"
 #include "tests/flow/history.h"
 #include "tests/flow/storm.h"
+#include "tests/lib/kubelet.h"
 #include "util/clock.h"
+#include "util/os.h"
+#include "wire/kv.h"
 
 enum { MOMENTS_LONG = 8 };
 
@@ -73,4 +80,269 @@ EACH_ETCD(recover, two_of_three_disks_are_gone)
 
     for (unsigned turn = 0; turn < turns; turn++)
         at_one_moment(b, turn * 3 + (unsigned)b->minor);
+}
+
+/* ---- what speaks against it ---------------------------------------------------------
+ */
+
+static void killed_with_some_keys(struct cluster *c, const struct cluster_backend *b)
+{
+    const struct cluster_options o = { .members = 3 };
+    OWNED(wire_client) w = NULL;
+
+    cluster_start(c, b, &o);
+    flow_connect_to(c, 0, &w);
+    history_fill(w, "k", 100, 20);
+    for (unsigned i = 0; i < 3; i++)
+        cluster_kill(c, i, SIGKILL);
+}
+
+/* Peers are served as soon as etcd runs, also without a quorum. */
+static void boot_alone(struct cluster *c, unsigned i)
+{
+    struct sockaddr_in to = { .sin_family = AF_INET,
+                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+                              .sin_port = htons((uint16_t)c->members[i].peer_port) };
+    uint64_t end = clock_ms() + 60000;
+    int rc = -1;
+
+    cluster_boot(c, i);
+    while (rc != 0) {
+        OWNED_FD int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        rc = connect(fd, (struct sockaddr *)&to, sizeof to);
+        cr_assert(rc == 0 || clock_ms() < end, "member %u does not listen", i);
+        clock_sleep_ms(rc == 0 ? 0 : 50);
+    }
+}
+
+static void refused_here(const struct cluster *c, int status, const char *file,
+                         const char *says)
+{
+    const struct cluster_member *m = &c->members[0];
+
+    TOOL(p, status, "recover", "--apply", file, "--member", m->name, "--data-dir",
+         m->data_dir, "--yes", "--endpoints", DISASTER_NOBODY);
+    cr_assert(strstr(p.err, says) != NULL, "'%s' is not said: %s", says, p.err);
+}
+
+/* A directory of another cluster in the place of member 0's. */
+static void try_elsewhere(const struct cluster *c, const struct cluster_backend *b,
+                          const char *file)
+{
+    struct cluster elsewhere = *c;
+    CLUSTER other = { 0 };
+
+    cluster_start(&other, b, NULL);
+    cluster_kill(&other, 0, SIGKILL);
+    elsewhere.members[0] = other.members[0];
+    snprintf(elsewhere.members[0].name, sizeof elsewhere.members[0].name, "%s",
+             c->members[0].name);
+    refused_here(&elsewhere, 5, file, "and the plan is for");
+}
+
+static void try_altered(const struct cluster *c, const char *file)
+{
+    const char *altered = path_in(c->dir, "altered.json");
+    char command[1400];
+
+    snprintf(command, sizeof command,
+             "sed 's/\"mark_compacted\": *false/\"mark_compacted\": true/' '%s' > '%s'",
+             file, altered);
+    PEER(p, "sh", "-c", command);
+    refused_here(c, 3, path_in(c->dir, "altered.json"),
+                 "was changed after it was written");
+}
+
+/* Somebody else is at it, with whatever plan. */
+static void try_both(const struct cluster *c, const char *file)
+{
+    char lock[600];
+    OWNED_FD int fd = -1;
+
+    snprintf(lock, sizeof lock, "%s.recovery-lock", c->members[0].data_dir);
+    fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    cr_assert(fd >= 0 && flock(fd, LOCK_EX) == 0);
+    refused_here(c, 11, file, "another recovery is at work");
+}
+
+/* The two that were thought lost came back for a moment, and wrote. */
+static void try_stale(struct cluster *c, const char *file)
+{
+    OWNED(wire_client) w = NULL;
+
+    cluster_boot(c, 0);
+    cluster_boot(c, 1);
+    cluster_wait(c, 0);
+    flow_connect_to(c, 0, &w);
+    history_put(w, "one", "more");
+    cluster_kill(c, 0, SIGKILL);
+    cluster_kill(c, 1, SIGKILL);
+    refused_here(c, 5, file, "the plan is stale");
+}
+
+/* Asked for too early, too late, with the wrong plan, or in the wrong place. */
+EACH_ETCD(recover, refused_unless_it_is_right)
+{
+    OWNED(json) plan = NULL;
+    CLUSTER c = { 0 };
+    const char *dir;
+    char file[600];
+
+    killed_with_some_keys(&c, b);
+    snprintf(file, sizeof file, "%s", path_in(c.dir, "plan.json"));
+    dir = c.members[0].data_dir;
+    DISASTER_REFUSED(&c, 5, "build no new cluster", dir, c.members[1].data_dir);
+    DISASTER_PLAN(&c, "plan.json", &plan, dir);
+    boot_alone(&c, 1);
+    DISASTER_REFUSED(&c, 5, "m1 of the old cluster still runs", dir, "--command-timeout",
+                     "1s");
+    refused_here(&c, 5, file, "m1 of the old cluster still runs");
+    cluster_kill(&c, 1, SIGKILL);
+    try_elsewhere(&c, b, file);
+    try_altered(&c, file);
+    try_both(&c, file);
+    try_stale(&c, file);
+    cr_assert_str_eq(dir_listing(path_in(dir, "member")), "snap wal");
+}
+
+/* ---- back ---------------------------------------------------------------------------
+ */
+
+/* Killed in the middle, resumed, taken back: the old member is what it was. */
+EACH_ETCD(recover, back_to_what_it_was)
+{
+    OWNED(wire_client) again = NULL;
+    OWNED(json) plan = NULL;
+    CLUSTER c = { 0 };
+    char file[600];
+
+    killed_with_some_keys(&c, b);
+    snprintf(file, sizeof file, "%s", path_in(c.dir, "plan.json"));
+    DISASTER_PLAN(&c, "plan.json", &plan, c.members[0].data_dir, "--bump-revision",
+                  "auto");
+    cr_assert_str_eq(disaster_apply(&c, 0, file), "waits-for-others");
+    cr_assert_str_eq(disaster_apply(&c, 2, file), "serves");
+    for (unsigned i = 0; i < 3; i++)
+        cluster_kill(&c, i, SIGKILL);
+    disaster_back(&c, 0, 0, file, NULL);
+    disaster_back(&c, 2, 0, file, NULL);
+
+    /* The old cluster, as if nothing had been tried. */
+    cluster_boot(&c, 0);
+    cluster_boot(&c, 2);
+    cluster_wait(&c, 0);
+    flow_connect_to(&c, 0, &again);
+    cr_assert_eq(history_revision(again), disaster_point(plan));
+}
+
+/* ---- as kubeadm lays out a host -----------------------------------------------------
+ */
+
+/* The host of a member: its manifests, and who runs them. */
+struct pod_host {
+    struct kubelet kubelet;
+    char manifests[600];
+};
+
+static void write_manifests(const struct cluster *c, unsigned i, struct pod_host *h)
+{
+    const struct cluster_member *m = &c->members[i];
+    const struct kubelet_etcd etcd = { .name = m->name,
+                                       .data_dir = m->data_dir,
+                                       .initial_cluster = cluster_initial(c, c->count),
+                                       .client_port = m->client_port,
+                                       .peer_port = m->peer_port };
+    char host[560], file[700];
+
+    snprintf(host, sizeof host, "%.500s/host-%s", c->dir, m->name);
+    snprintf(h->manifests, sizeof h->manifests, "%s/manifests", host);
+    PEER(p, "mkdir", "-p", h->manifests);
+    snprintf(file, sizeof file, "%s/etcd.yaml", h->manifests);
+    kubelet_write_etcd(file, &etcd);
+    snprintf(file, sizeof file, "printf 'kind: Pod\n' > '%s/kube-apiserver.yaml'",
+             h->manifests);
+    PEER(q, "sh", "-c", file);
+}
+
+static void power_on(const struct cluster *c, struct pod_host *h)
+{
+    kubelet_start(&h->kubelet, "", h->manifests, cluster_tool(c->backend, "etcd"));
+}
+
+static void apply_pod(const struct cluster *c, unsigned i, const struct pod_host *h,
+                      const char *file, const char *state)
+{
+    OWNED(json) told = NULL;
+
+    disaster_step(c, i, 0, file, &told,
+                  (const char *const[]){ "--layout", "static-pod", "--manifests",
+                                         h->manifests, NULL });
+    cr_assert_str_eq(flow_text(told, "state"), state, "%s", c->members[i].name);
+    cr_assert_gt(kubelet_pod(&h->kubelet, "kube-apiserver.yaml"), 0,
+                 "the API server is not back");
+}
+
+static void end_pods(struct pod_host (*hosts)[3])
+{
+    for (unsigned i = 0; i < 3; i++)
+        kubelet_stop(&(*hosts)[i].kubelet);
+}
+
+static int64_t keys_below(const struct cluster *c, unsigned i, const char *prefix)
+{
+    AT_END(wire_kvs_clear) struct wire_kvs k = { 0 };
+    const struct wire_range all = { .key = bytes_str(prefix),
+                                    .end = bytes_str("/registry0"),
+                                    .count_only = true };
+    OWNED(wire_client) w = NULL;
+    struct err e = { 0 };
+
+    flow_connect_to(c, i, &w);
+    OK(wire_range_get(w, &all, &k, &e), &e);
+    return k.total;
+}
+
+/* Two of three hosts burn, the third runs on without a quorum. It becomes a cluster of
+ * its own, and the others, set up again from the same manifests, join it. */
+static void hosts_burn(const struct cluster_backend *b)
+{
+    const struct cluster_options o = { .members = 3 };
+    AT_END(end_pods) struct pod_host hosts[3] = { 0 };
+    OWNED(wire_client) w = NULL;
+    OWNED(json) plan = NULL;
+    CLUSTER c = { 0 };
+    char file[600];
+
+    cluster_plan(&c, b, &o);
+    for (unsigned i = 0; i < 3; i++) {
+        write_manifests(&c, i, &hosts[i]);
+        power_on(&c, &hosts[i]);
+    }
+    disaster_await(&c, 0);
+    flow_connect_to(&c, 0, &w);
+    history_fill(w, "/registry/pods", 100, 20);
+    for (unsigned i = 1; i < 3; i++) {
+        kubelet_stop(&hosts[i].kubelet);
+        disaster_lose(&c, i);
+    }
+    DISASTER_REFUSED(&c, 5, "still runs", c.members[0].data_dir);
+    snprintf(file, sizeof file, "%s", path_in(c.dir, "plan.json"));
+    DISASTER_PLAN(&c, "plan.json", &plan, c.members[0].data_dir, "--shape",
+                  "re-bootstrap", "--layout", "static-pod", "--manifests",
+                  hosts[0].manifests);
+    cr_assert(disaster_announced(plan) > 1000000000);
+    apply_pod(&c, 0, &hosts[0], file, "serves");
+    power_on(&c, &hosts[1]);
+    apply_pod(&c, 1, &hosts[1], file, "serves");
+    power_on(&c, &hosts[2]);
+    apply_pod(&c, 2, &hosts[2], file, "complete");
+    disaster_over(&c, plan);
+    cr_assert_eq(keys_below(&c, 2, "/registry/pods"), 100);
+}
+
+CASE(recover, static_pods_one_survivor_that_runs, .timeout = FLOW_TIMEOUT_S)
+{
+    flow_need("3.5");
+    hosts_burn(cluster_backend("3.5"));
 }
