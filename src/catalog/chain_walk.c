@@ -224,6 +224,11 @@ static enum rc find_strays(struct chain *c, struct err *e)
                              "record %" PRIu64 " is genuine, but the log goes on "
                              "elsewhere: two have written at once",
                              i->at.sequence));
+        } else if (!genuine(i) && i->linked) {
+            TRY(findings_add(&c->findings, FINDING_ERROR, "log-altered", FINDING_NO_PAGE,
+                             e,
+                             "record %" PRIu64 " belongs to the log, and is not used: %s",
+                             i->at.sequence, i->detail));
         } else if (!genuine(i)) {
             TRY(findings_add(&c->findings, FINDING_WARN, "log-stray", FINDING_NO_PAGE, e,
                              "record %" PRIu64 " is not used: %s", i->at.sequence,

@@ -5,7 +5,7 @@
  * counts; `within` is measured back from the newest backup; calendar times are UTC. A
  * backup stays when any rule wants it. Order is the order of sequences.
  *
- * Time is believed only as far as it makes sense: the longest row of backups whose times
+ * Time is believed only as far as it makes sense: the heaviest row of backups whose times
  * do not fall, none before this program existed, none in the future. A backup outside of
  * it takes nobody's place in a rule; it stays for RETAIN_DOUBT_S after the first one
  * whose time is believed again.

@@ -1,48 +1,91 @@
+#include <stdlib.h>
+
 #include "catalog/retain_inside.h"
 #include "util/mem.h"
 
 /* 2025-01-01: no backup is older than the program. */
 #define EARLIEST INT64_C(1735689600)
 
-/* Patience: ends[k] is the item that ends the row of k+1 items with the lowest time, and
- * before[i] the one that precedes item i in its row. */
-struct rows {
-    size_t *ends, *before;
-    size_t longest;
-};
+/* A backup speaks for those that were pruned before it, so that a few wrong days, in
+ * which everything is still there, do not outweigh months that have been thinned out. */
+enum { WEIGHT_MAX = 1024 };
+
 #define NOBODY SIZE_MAX
+
+struct spot {
+    int64_t created;
+    size_t item;
+};
+
+/* The heaviest row that ends at or before a time: a Fenwick tree over the times' ranks.
+ */
+struct row {
+    uint64_t weight;
+    size_t end;
+};
+
+struct rows {
+    struct spot *spots; /* the items that may be believed, by time */
+    size_t count;
+    size_t *ranks, *before; /* by item: its place among the times; who precedes it */
+    struct row *tree;
+};
 
 static void rows_end(struct rows *r)
 {
-    mem_free(r->ends);
+    mem_free(r->spots);
+    mem_free(r->ranks);
     mem_free(r->before);
+    mem_free(r->tree);
 }
 
-/* The first row that ends later than `created`: equal times go on. */
-static size_t row_for(const struct rows *r, const struct retain_item *items,
-                      int64_t created)
+static int compare_spots(const void *a, const void *b)
 {
-    size_t low = 0, high = r->longest;
+    const struct spot *x = a, *y = b;
 
-    while (low < high) {
-        size_t mid = low + (high - low) / 2;
-
-        if (items[r->ends[mid]].created <= created)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return low;
+    if (x->created != y->created)
+        return x->created < y->created ? -1 : 1;
+    return (x->item > y->item) - (x->item < y->item);
 }
 
-static void lay(struct rows *r, const struct retain_item *items, size_t i)
+static enum rc rows_new(struct rows *r, size_t count, struct err *e)
 {
-    size_t k = row_for(r, items, items[i].created);
+    TRY(mem_new(&r->spots, count * sizeof *r->spots, "backups", e));
+    TRY(mem_new(&r->ranks, count * sizeof *r->ranks, "backups", e));
+    TRY(mem_new(&r->before, count * sizeof *r->before, "backups", e));
+    return mem_new(&r->tree, (count + 1) * sizeof *r->tree, "backups", e);
+}
 
-    r->before[i] = k == 0 ? NOBODY : r->ends[k - 1];
-    r->ends[k] = i;
-    if (k == r->longest)
-        r->longest++;
+/* Equal times are in the order of their sequences, so that they go on. */
+static void rank(struct rows *r)
+{
+    qsort(r->spots, r->count, sizeof *r->spots, compare_spots);
+    for (size_t k = 0; k < r->count; k++)
+        r->ranks[r->spots[k].item] = k + 1;
+}
+
+static struct row heaviest(const struct rows *r, size_t upto)
+{
+    struct row best = { 0, NOBODY };
+
+    for (; upto > 0; upto &= upto - 1)
+        if (r->tree[upto].weight > best.weight)
+            best = r->tree[upto];
+    return best;
+}
+
+static void enter(struct rows *r, size_t at, struct row row)
+{
+    for (; at <= r->count; at += at & -at)
+        if (row.weight > r->tree[at].weight)
+            r->tree[at] = row;
+}
+
+static uint64_t weight_of(const struct retain_item *items, size_t i)
+{
+    uint64_t w = i == 0 ? 1 : items[i].sequence - items[i - 1].sequence;
+
+    return w < WEIGHT_MAX ? w : WEIGHT_MAX;
 }
 
 enum rc retain_doubt(struct retain_item *items, size_t count, int64_t latest,
@@ -52,15 +95,22 @@ enum rc retain_doubt(struct retain_item *items, size_t count, int64_t latest,
 
     if (count == 0)
         return RC_OK;
-    TRY(mem_new(&r.ends, count * sizeof *r.ends, "backups", e));
-    TRY(mem_new(&r.before, count * sizeof *r.before, "backups", e));
+    TRY(rows_new(&r, count, e));
     for (size_t i = 0; i < count; i++) {
         items[i].doubtful = true;
         if (items[i].created >= EARLIEST && items[i].created <= latest)
-            lay(&r, items, i);
+            r.spots[r.count++] = (struct spot){ items[i].created, i };
     }
-    for (size_t i = r.longest == 0 ? NOBODY : r.ends[r.longest - 1]; i != NOBODY;
-         i = r.before[i])
+    rank(&r);
+    for (size_t i = 0; i < count; i++) {
+        if (r.ranks[i] == 0)
+            continue;
+        struct row best = heaviest(&r, r.ranks[i]);
+
+        r.before[i] = best.end;
+        enter(&r, r.ranks[i], (struct row){ best.weight + weight_of(items, i), i });
+    }
+    for (size_t i = heaviest(&r, r.count).end; i != NOBODY; i = r.before[i])
         items[i].doubtful = false;
     return RC_OK;
 }

@@ -19,7 +19,8 @@ enum retain_unit {
 void retain_time(int64_t at, enum retain_unit unit, char out[static RETAIN_TIME_SIZE]);
 
 /* Sets `doubtful` where the time makes no sense: later than `latest`, before this program
- * existed, or outside of the longest row of the others whose times do not fall. */
+ * existed, or outside of the heaviest row of the others whose times do not fall: each
+ * weighs as many as its sequence is higher than that of the one before. */
 enum rc retain_doubt(struct retain_item *items, size_t count, int64_t latest,
                      struct err *e);
 
