@@ -227,6 +227,7 @@ static enum rc fill_record(struct run *n, struct err *e)
     struct manifest *m;
 
     TRY(record_new(RECORD_BACKUP, &n->record, e));
+    TRY(manifest_new(&n->record->backup, e));
     m = n->record->backup;
     m->content = MANIFEST_SNAPSHOT;
     m->object_size = n->stored_size;
