@@ -71,6 +71,24 @@ static void a_dropped_upload_leaves_no_parts(struct store *s)
     cr_assert_str_eq(store_listing(s, ""), "");
 }
 
+/* With a part on its way, and another one to come. */
+static void the_gateway_may_die_under_way(struct objectstore *o, struct store *s)
+{
+    OWNED(sink) to = NULL;
+    OWNED(text) piece = mem_zero(20 * MIB);
+    struct store_info info;
+    struct err e = { 0 };
+
+    OK(store_put_new(s, "survivor", NULL, &to, &e), &e);
+    OK(sink_write(to, piece, 20 * MIB, &e), &e);
+    objectstore_crash(o);
+    OK(sink_write(to, piece, 20 * MIB, &e), &e);
+    OK(sink_finish(to, &e), &e);
+    OK(store_stat(s, "survivor", &info, &e), &e);
+    cr_assert_eq(info.size, 40 * MIB);
+    OK(store_remove(s, "survivor", &e), &e);
+}
+
 /* What a crash leaves is an upload that nobody aborts. */
 static void a_crash_is_swept(const struct objectstore *o, struct store *s)
 {
@@ -244,6 +262,7 @@ CASE(s3, radosgw, .timeout = TIMEOUT_S)
     probes_find(locks, (struct store_traits){ .lockable = true, .versioned = true });
     sizes_come_back(plain);
     a_dropped_upload_leaves_no_parts(plain);
+    the_gateway_may_die_under_way(&o, plain);
     a_crash_is_swept(&o, plain);
     a_lock_that_is_ignored_is_refused(plain);
     a_lock_is_in_force(locks, 1000);

@@ -207,16 +207,28 @@ static const char *new_uuid(void)
     return to;
 }
 
-static const char *frontend(const struct objectstore *o, const char *tls_dir)
+static const char *frontend(const struct objectstore *o)
 {
-    if (tls_dir == NULL)
+    if (o->tls_dir == NULL)
         return text("beast endpoint=127.0.0.1:%d", o->port);
     return text("beast endpoint=127.0.0.1:%d ssl_endpoint=127.0.0.1:%d "
                 "ssl_certificate=%s/server.crt ssl_private_key=%s/server.key",
-                o->port, o->tls_port, tls_dir, tls_dir);
+                o->port, o->tls_port, o->tls_dir, o->tls_dir);
 }
 
-static void start_radosgw(struct objectstore *o, const char *tls_dir)
+static void start_gateway(struct objectstore *o)
+{
+    o->daemons[2] = START_TOOL(o, "radosgw", "-c", text("%s/ceph.conf", o->dir), "-n",
+                               "client.admin", "-f", "--rgw-frontends", frontend(o));
+}
+
+void objectstore_crash(struct objectstore *o)
+{
+    proc_stop(o->daemons[2], SIGKILL);
+    start_gateway(o);
+}
+
+static void start_radosgw(struct objectstore *o)
 {
     char fsid[64], disk[64], conf[512];
     int mon = free_port();
@@ -237,8 +249,7 @@ static void start_radosgw(struct objectstore *o, const char *tls_dir)
     RUN_TOOL(o, "ceph", "-c", conf, "osd", "new", disk, "0");
     RUN_TOOL(o, "ceph-osd", "-c", conf, "-i", "0", "--mkfs", "--osd-uuid", disk);
     o->daemons[1] = START_TOOL(o, "ceph-osd", "-c", conf, "-i", "0", "-f");
-    o->daemons[2] = START_TOOL(o, "radosgw", "-c", conf, "-n", "client.admin", "-f",
-                               "--rgw-frontends", frontend(o, tls_dir));
+    start_gateway(o);
     RUN_TOOL(o, "radosgw-admin", "-c", conf, "user", "create", "--uid", "t",
              "--display-name", "t", "--access-key", o->access, "--secret", o->secret);
 }
@@ -436,6 +447,7 @@ void objectstore_start(struct objectstore *o, const char *name, const char *tls_
     objectstore_need(name);
     *o = (struct objectstore){ .name = name,
                                .dir = tmpdir_new(),
+                               .tls_dir = tls_dir,
                                .port = free_port(),
                                .tls_port = tls_dir == NULL ? 0 : free_port(),
                                .access = swift ? "test:tester" : "AKTEST",
@@ -448,7 +460,7 @@ void objectstore_start(struct objectstore *o, const char *name, const char *tls_
     if (swift)
         start_swift(o);
     else
-        start_radosgw(o, tls_dir);
+        start_radosgw(o);
     wait_until_it_answers(o);
 }
 

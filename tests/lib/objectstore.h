@@ -17,9 +17,10 @@ enum { OBJECTSTORE_DAEMONS = 4 };
 
 struct objectstore {
     const char *name, *dir; /* dir: scratch */
-    int port, tls_port;     /* tls_port: 0 without certificates */
-    char endpoint[64];      /* http://127.0.0.1:PORT */
-    char credentials[512];  /* a file as the AWS tools write it */
+    const char *tls_dir;
+    int port, tls_port;    /* tls_port: 0 without certificates */
+    char endpoint[64];     /* http://127.0.0.1:PORT */
+    char credentials[512]; /* a file as the AWS tools write it */
     const char *access, *secret;
     pid_t daemons[OBJECTSTORE_DAEMONS];
 };
@@ -32,6 +33,9 @@ void objectstore_need(const char *name);
  * `tls_dir`, which holds server.crt and server.key, radosgw speaks TLS, too. */
 void objectstore_start(struct objectstore *o, const char *name, const char *tls_dir);
 void objectstore_stop(struct objectstore *o);
+
+/* radosgw dies at once and is started again; what it keeps, it keeps. Does not wait. */
+void objectstore_crash(struct objectstore *o);
 #define OBJECTSTORE [[gnu::cleanup(objectstore_stop)]] struct objectstore
 
 enum { OBJECTSTORE_LOCKS = 1 }; /* with versions and object lock: radosgw only */
