@@ -14,7 +14,8 @@ struct host_options {
     const char *root; /* NULL or "/": this machine; else a tree that looks like one */
     enum host_layout layout; /* HOST_ANY: all; else only this kind is looked for, and a
                                 process counts as PLAIN whatever started it */
-    const char *manifests;   /* NULL: /etc/kubernetes/manifests below root */
+    const char *manifests;   /* NULL: what the kubelet's configuration says below root, or
+                                /etc/kubernetes/manifests there */
     const char *proc;        /* NULL: /proc below root. Pids come from there */
     const char *data_dir;    /* NULL, or only the member with this directory */
     const char *name;        /* NULL, or only the member of this name */

@@ -316,16 +316,51 @@ static enum rc read_folder(struct search *s, const char *folder, const char *hom
     return RC_OK;
 }
 
+struct kubelet {
+    char *folder;
+};
+static const cyaml_schema_field_t kubelet_fields[] = {
+    YAML_STRING("staticPodPath", struct kubelet, folder),
+    CYAML_FIELD_END,
+};
+static const cyaml_schema_value_t kubelet_schema = { CYAML_VALUE_MAPPING(
+    CYAML_FLAG_POINTER, struct kubelet, kubelet_fields) };
+
+static void kubelet_end(void *held)
+{
+    yaml_unload(&kubelet_schema, *(void **)held);
+}
+
+/* The folder that the kubelet watches, by its own configuration. */
+static enum rc folder_of(struct search *s, char **out, struct err *e)
+{
+    static const struct yaml_options o = { .unknown_keys = true };
+    AT_END(kubelet_end) void *data = NULL;
+    AT_END(mem_end) char *path = NULL;
+    struct err why = { 0 };
+    const struct kubelet *k;
+    enum rc rc;
+
+    if (s->o->manifests != NULL)
+        return str_format(out, e, "%s", s->o->manifests);
+    TRY(search_path(s, "/var/lib/kubelet/config.yaml", &path, e));
+    rc = yaml_load_file(path, &o, &kubelet_schema, &data, &why);
+    TRY(search_pass(s, rc, &why, e));
+    k = data;
+    return search_path(s,
+                       k == NULL || k->folder == NULL || k->folder[0] != '/'
+                           ? "/etc/kubernetes/manifests"
+                           : k->folder,
+                       out, e);
+}
+
 enum rc search_pods(struct search *s, struct err *e)
 {
     AT_END(mem_end) char *folder = NULL;
     AT_END(mem_end) char *inside = NULL;
     AT_END(mem_end) char *parked = NULL;
 
-    if (s->o->manifests != NULL)
-        TRY(str_format(&folder, e, "%s", s->o->manifests));
-    else
-        TRY(search_path(s, "/etc/kubernetes/manifests", &folder, e));
+    TRY(folder_of(s, &folder, e));
     TRY(str_format(&inside, e, "%s/x", folder));
     TRY(host_parked_path(inside, &parked, e));
     *strrchr(parked, '/') = '\0';

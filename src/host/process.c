@@ -64,14 +64,15 @@ static bool link_of(const struct process *p, const char *name, char *out, size_t
 }
 
 /* A container sees other files under the same names; ours are seen through its `root`. */
-static void find_root(struct process *p)
+static bool find_root(struct process *p)
 {
     struct process me = { .folder = "/proc/self" };
     char its[64], ours[64];
 
     if (link_of(p, "ns/mnt", its, sizeof its) &&
         link_of(&me, "ns/mnt", ours, sizeof ours) && strcmp(its, ours) != 0)
-        snprintf(p->root, sizeof p->root, "%s/root", p->folder);
+        return snprintf(p->root, sizeof p->root, "%s/root", p->folder) > 0;
+    return false;
 }
 
 /* "0::/system.slice/etcd.service" says that systemd started it. */
@@ -116,7 +117,12 @@ static enum rc describe(struct search *s, struct process *p, struct host_member 
     TRY(words_etcd(&args, NULL, &m->command, found, e));
     if (!*found)
         return RC_OK;
-    find_root(p);
+    if (find_root(p))
+        TRY(str_list_add(
+            &m->remarks,
+            "it runs in a container that nothing here declares: its files are "
+            "seen through /proc, and only as long as it runs",
+            e));
     if (!link_of(p, "cwd", p->cwd, sizeof p->cwd))
         snprintf(p->cwd, sizeof p->cwd, "/");
     if (strings(p, "environ", is_etcds, &env, &why) != RC_OK)

@@ -330,6 +330,24 @@ CASE(host_find, an_odd_manifest_is_no_etcd)
     }
 }
 
+CASE(host_find, the_folder_that_the_kubelet_watches)
+{
+    const char *root = tmpdir_new();
+    LIST l = { 0 };
+
+    tree_write(root, "/var/lib/kubelet/config.yaml",
+               "apiVersion: kubelet.config.k8s.io/v1beta1\nclusterDNS:\n- 10.96.0.10\n"
+               "kind: KubeletConfiguration\nstaticPodPath: /srv/pods\n");
+    tree_write(root, "/srv/pods/etcd.yaml",
+               "kind: Pod\nspec: {containers: [{command: [etcd, --name=here]}]}\n");
+    tree_kubeadm(root);
+    const struct host_member *m = tree_find(root, &l);
+
+    cr_expect_str_eq(m->name, "here");
+    expect_path(root, m->file, "/srv/pods/etcd.yaml");
+    expect_path(root, m->data_dir, "/here.etcd");
+}
+
 CASE(host_find, variables_and_volumes_of_a_pod)
 {
     const char *root = tmpdir_new();
