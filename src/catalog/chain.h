@@ -69,7 +69,8 @@ struct chain_mark {
 };
 
 /* Sorts, walks, and finds: codes "log-missing" (a record is gone and no prune says so),
- * "log-altered" (its hash is not the one that the next one names), "log-fork" (two
+ * "log-altered" (its hash is not the one that the next one names, or it is and the
+ * signature is gone or false), "log-fork" (two
  * records follow the same one), "log-stray" (unsigned or forged: a warning), "log-order"
  * (revisions or sequences that cannot be), "log-rolled-back" (the head is older than a
  * mark), "log-mark" (a marked record is now another one), "log-unfinished" (a removed one
