@@ -4,10 +4,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/random.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "util/bytes.h"
@@ -19,6 +21,17 @@ static int real_openat(int dir, const char *path, int flags, mode_t mode)
     return openat(dir, path, flags, mode);
 }
 
+static int real_open_beneath(int dir, const char *path, int flags, mode_t mode)
+{
+    const struct open_how how = {
+        .flags = (unsigned)flags,
+        .mode = (flags & O_CREAT) != 0 ? mode : 0,
+        .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+    };
+
+    return (int)syscall(SYS_openat2, dir, path, &how, sizeof how);
+}
+
 static int real_fcntl(int fd, int command, int arg)
 {
     return fcntl(fd, command, arg);
@@ -26,6 +39,7 @@ static int real_fcntl(int fd, int command, int arg)
 
 struct os_calls os = {
     .openat = real_openat,
+    .open_beneath = real_open_beneath,
     .close = close,
     .read = read,
     .write = write,
@@ -74,18 +88,31 @@ static enum rc code_of(int cause)
     }
 }
 
-enum rc os_open(int dir, const char *path, int flags, mode_t mode, int *out,
-                struct err *e)
+static enum rc open_with(int (*opener)(int, const char *, int, mode_t), int dir,
+                         const char *path, int flags, mode_t mode, int *out,
+                         struct err *e)
 {
     int fd;
 
     do
-        fd = os.openat(dir, path, flags | O_CLOEXEC, mode);
+        fd = opener(dir, path, flags | O_CLOEXEC, mode);
     while (fd < 0 && errno == EINTR);
     if (fd < 0)
         return err_sys(e, code_of(errno), "cannot open '%s'", path);
     *out = fd;
     return RC_OK;
+}
+
+enum rc os_open(int dir, const char *path, int flags, mode_t mode, int *out,
+                struct err *e)
+{
+    return open_with(os.openat, dir, path, flags, mode, out, e);
+}
+
+enum rc os_open_beneath(int dir, const char *path, int flags, mode_t mode, int *out,
+                        struct err *e)
+{
+    return open_with(os.open_beneath, dir, path, flags, mode, out, e);
 }
 
 enum rc os_open_regular(const char *path, int *out, uint64_t *size, struct err *e)

@@ -20,6 +20,8 @@ struct str_list;
 
 struct os_calls {
     int (*openat)(int dir, const char *path, int flags, mode_t mode);
+    /* openat2, never leaving `dir` and through no link of any kind */
+    int (*open_beneath)(int dir, const char *path, int flags, mode_t mode);
     int (*close)(int fd);
     ssize_t (*read)(int fd, void *p, size_t n);
     ssize_t (*write)(int fd, const void *p, size_t n);
@@ -65,6 +67,11 @@ static inline int os_fd_give(int *fd)
  * symlink under O_NOFOLLOW), else RC_STORAGE. */
 enum rc os_open(int dir, const char *path, int flags, mode_t mode, int *out,
                 struct err *e);
+
+/* The same, but never leaving `dir` on the way and through no link. RC_STORAGE on kernels
+ * without openat2 (before 5.6). */
+enum rc os_open_beneath(int dir, const char *path, int flags, mode_t mode, int *out,
+                        struct err *e);
 
 /* Read-only, without following a symlink at the last step when `nofollow`; fails with
  * RC_USAGE when it is not a regular file (a FIFO cannot hang us). Sets *size. */

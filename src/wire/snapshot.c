@@ -21,6 +21,7 @@ struct stream {
     struct wire_client *c;
     struct sink *to;
     uint64_t max_bytes;
+    uint64_t *announced;
     uint64_t left;    /* database bytes still to come */
     unsigned empties; /* messages in a row that brought nothing */
     struct wire_snapshot told;
@@ -80,6 +81,8 @@ static enum rc begin(struct stream *s, const struct portion *m, struct err *e)
                    " bytes, the limit is %" PRIu64,
                    total, s->max_bytes);
     s->told.db_size = s->left = total;
+    if (s->announced != NULL)
+        *s->announced = total + WIRE_TRAILER_SIZE;
     str_printable(s->told.version, sizeof s->told.version, m->version);
     return RC_OK;
 }
@@ -202,7 +205,7 @@ enum rc wire_snapshot_take(struct wire_client *c, size_t endpoint,
                            struct wire_snapshot *out, struct err *e)
 {
     Etcdrpc__SnapshotRequest request = ETCDRPC__SNAPSHOT_REQUEST__INIT;
-    struct stream s = { .c = c, .to = to };
+    struct stream s = { .c = c, .to = to, .announced = o->announced };
     struct wire_call q = {
         .method = "Maintenance/Snapshot",
         .request = &request,

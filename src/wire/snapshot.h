@@ -8,8 +8,10 @@
 enum { WIRE_TRAILER_SIZE = 32 };
 
 struct wire_snapshot_options {
-    uint64_t max_bytes; /* 0: half more than the db size the member tells, and 64 MiB */
-    uint64_t rate_min;  /* bytes a second, on average; 0: 16 KiB */
+    uint64_t max_bytes;  /* 0: half more than the db size the member tells, and 64 MiB */
+    uint64_t rate_min;   /* bytes a second, on average; 0: 16 KiB */
+    uint64_t *announced; /* before the first byte goes into the sink: how many it will get
+                          * when all goes well; may be NULL */
 };
 
 struct wire_snapshot {

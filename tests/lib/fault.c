@@ -34,6 +34,11 @@ static int bad_openat(int dir, const char *path, int flags, mode_t mode)
     return here(FAULT_OPEN) ? -1 : real.openat(dir, path, flags, mode);
 }
 
+static int bad_open_beneath(int dir, const char *path, int flags, mode_t mode)
+{
+    return here(FAULT_OPEN) ? -1 : real.open_beneath(dir, path, flags, mode);
+}
+
 static ssize_t bad_read(int fd, void *p, size_t n)
 {
     if (here(FAULT_READ))
@@ -99,6 +104,7 @@ void fault_arm(enum fault_point point, unsigned nth, int error)
     mem_fault = bad_alloc;
     os = real;
     os.openat = bad_openat;
+    os.open_beneath = bad_open_beneath;
     os.read = bad_read;
     os.pread = bad_pread;
     os.write = bad_write;
