@@ -92,11 +92,11 @@ static enum rc ask_the_doctor(struct recover_verdict *v, unsigned mask, struct e
     return str_format(&v->next, e, "holdfast doctor --endpoints %s", urls);
 }
 
-/* The same question again, for when more is known: without what did not help. */
-static enum rc assess_again(const struct recover_scene *s, struct recover_verdict *v,
-                            struct err *e)
+/* A command about the copies that were given, but for those that did not help. */
+static size_t list_copies(const struct recover_scene *s, const struct recover_verdict *v,
+                          char *out, size_t n)
 {
-    char text[3000] = "holdfast assess", shell[WORD_SIZE];
+    char shell[WORD_SIZE];
     size_t directories = 0;
 
     for (size_t i = 0; i < s->copies->count; i++) {
@@ -106,12 +106,38 @@ static enum rc assess_again(const struct recover_scene *s, struct recover_verdic
         if (!c->readable || (v->tied && c->cluster_id != v->cluster_id))
             continue;
         if (c->kind == RECOVER_SNAPSHOT)
-            put(text, sizeof text, " ", "--backup");
+            put(out, n, " ", "--backup");
         directories += c->kind == RECOVER_DIRECTORY;
-        put(text, sizeof text, " ", word(at, shell));
+        put(out, n, " ", word(at, shell));
+        if (c->wal_dir != NULL && c->statement == NULL) {
+            put(out, n, " ", "--wal-dir");
+            put(out, n, " ", word(c->wal_dir, shell));
+        }
     }
-    if (directories == 0)
+    return directories;
+}
+
+/* The same question again, for when more is known. */
+static enum rc assess_again(const struct recover_scene *s, struct recover_verdict *v,
+                            struct err *e)
+{
+    char text[3000] = "holdfast assess";
+
+    if (list_copies(s, v, text, sizeof text) == 0)
         put(text, sizeof text, " ", "DIR...");
+    return str_format(&v->next, e, "%s", text);
+}
+
+/* On the host where the best copy lies: there a statement's directory is itself. */
+static enum rc plan_it(const struct recover_scene *s, struct recover_verdict *v,
+                       struct err *e)
+{
+    char text[3000] = "holdfast recover --plan plan.json", shell[WORD_SIZE];
+
+    if (v->best->statement == NULL)
+        list_copies(s, v, text, sizeof text);
+    else
+        put(text, sizeof text, " ", word(v->best->path, shell));
     return str_format(&v->next, e, "%s", text);
 }
 
@@ -160,11 +186,11 @@ static enum rc next_when_lost(const struct recover_scene *s, struct recover_verd
 
     if (c == NULL || c->in_use)
         return assess_again(s, v, e);
+    if (v->best != NULL)
+        return plan_it(s, v, e);
     word(c->path, path);
     if (can_be_applied(c))
         from_directory(c, text, sizeof text);
-    else if (c->ok)
-        snprintf(text, sizeof text, "holdfast restore %s --data-dir DIR", path);
     else
         snprintf(text, sizeof text, "holdfast snapshot salvage %s -o saved.db", path);
     return str_format(&v->next, e, "%s", text);

@@ -91,7 +91,7 @@ CASE(judge, a_damaged_directory_starts_nobody)
     stands(&s, "d2", RECOVER_DAMAGED);
     cr_assert(estate_notes(&s, "it goes 10 revisions beyond the newest sound copy"));
     cr_assert_eq(recover_verdict_result(&s.v, &e), RC_DEGRADED);
-    cr_assert_str_eq(s.v.next, "holdfast snapshot from-data-dir d1 -o recovered.db");
+    cr_assert_str_eq(s.v.next, "holdfast recover --plan plan.json d1 d2");
 }
 
 CASE(judge, whoever_serves_settles_it)
@@ -413,7 +413,7 @@ CASE(judge, the_backup_is_newer_than_the_survivor)
         estate_judge(&s);
         best_is(&s, "b0");
         estate_says(s.v.why, "newer than every member's copy, by 20 revisions");
-        cr_assert_str_eq(s.v.next, "holdfast restore b0 --data-dir DIR");
+        cr_assert_str_eq(s.v.next, "holdfast recover --plan plan.json --backup b0 d1");
     }
 }
 
