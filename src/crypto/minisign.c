@@ -192,7 +192,7 @@ enum rc minisign_secret_text(const struct minisign_secret *s,
 {
     AT_END(raw_wipe) struct raw_secret raw = { .b = "Ed\0\0B2" };
     int n = snprintf(out, MINISIGN_SECRET_SIZE,
-                     UNTRUSTED "holdfast signing key %016" PRIX64 "\n", s->id);
+                     UNTRUSTED "signing key %016" PRIX64 ", without a password\n", s->id);
 
     if (n < 0)
         return err_set(e, RC_INTERNAL, "a key file cannot be written");
