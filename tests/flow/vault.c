@@ -20,6 +20,12 @@ void vault_set(struct vault *v, const char *name, const char *value)
     v->env[i] = v->texts[i];
 }
 
+void vault_putenv(const struct vault *v)
+{
+    for (size_t i = 0; v->env[i] != NULL; i++)
+        cr_assert_eq(putenv((char *)(uintptr_t)v->env[i]), 0);
+}
+
 void vault_forget(struct vault *v)
 {
     snprintf(v->state, sizeof v->state, "%s", tmpdir_new());

@@ -30,6 +30,9 @@ const char *vault_directory(void);
 /* The variable in the tool's environment from now on. */
 void vault_set(struct vault *v, const char *name, const char *value);
 
+/* All of it in our own environment, for what proc_start starts. */
+void vault_putenv(const struct vault *v);
+
 /* The same repository seen from a host that knows nothing of it. */
 void vault_forget(struct vault *v);
 
