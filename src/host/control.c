@@ -16,6 +16,7 @@
 
 enum { LOOK_EVERY_MS = 100 };
 #define WAIT_DEFAULT_MS ((uint64_t)120000)
+#define SETTLE_DEFAULT_MS ((uint64_t)5000)
 #define PARKED "holdfast-parked"
 
 static uint64_t deadline_of(const struct host_control *how)
@@ -245,12 +246,31 @@ static enum rc each_other(const struct host_member *m, const struct host_control
     return RC_OK;
 }
 
+/* Between two attempts of a pod that keeps failing nobody holds the data. Returns early
+ * when it runs after all: then its end is waited for. */
+static enum rc settle(struct host_member *m, const struct host_control *how,
+                      struct err *e)
+{
+    uint64_t end =
+        clock_ms() + (how->settle_ms == 0 ? SETTLE_DEFAULT_MS : how->settle_ms);
+    bool running = false;
+
+    while (clock_ms() < end && !running) {
+        TRY(stop_check(e));
+        clock_sleep_ms(LOOK_EVERY_MS);
+        TRY(host_running(m, &running, &m->pid, e));
+    }
+    return RC_OK;
+}
+
 /* Nothing is moved before all were looked at. */
 static enum rc stop_pod(struct host_member *m, const struct host_control *how,
                         struct err *e)
 {
     AT_END(spot_end) struct spot s = { 0 };
+    bool running = false;
 
+    TRY(host_running(m, &running, &m->pid, e));
     TRY(look_at(m->file, &s, e));
     TRY(each_other(m, how, NULL, e));
     if (!s.at_home && !s.is_parked)
@@ -258,7 +278,7 @@ static enum rc stop_pod(struct host_member *m, const struct host_control *how,
     TRY(each_other(m, how, park, e));
     TRY(park(&s, e));
     m->parked = true;
-    return RC_OK;
+    return s.at_home && !running ? settle(m, how, e) : RC_OK;
 }
 
 static enum rc start_pod(struct host_member *m, const struct host_control *how,
@@ -297,13 +317,16 @@ static enum rc run(const char *const argv[], uint64_t deadline, struct err *e)
                    said);
 }
 
+/* A unit of Type=notify is started only when it has a quorum, which it may have to wait
+ * for: a start is asked for, and no more. */
 static enum rc systemctl(const struct host_member *m, const struct host_control *how,
-                         const char *verb, uint64_t deadline, struct err *e)
+                         bool start, uint64_t deadline, struct err *e)
 {
-    const char *const argv[] = { how->systemctl == NULL ? "systemctl" : how->systemctl,
-                                 verb, "--", m->unit, NULL };
+    const char *name = how->systemctl == NULL ? "systemctl" : how->systemctl;
+    const char *const stopping[] = { name, "stop", "--", m->unit, NULL };
+    const char *const starting[] = { name, "start", "--no-block", "--", m->unit, NULL };
 
-    return run(argv, deadline, e);
+    return run(start ? starting : stopping, deadline, e);
 }
 
 static enum rc shell(const char *command, uint64_t deadline, struct err *e)
@@ -362,7 +385,7 @@ static enum rc ask_to_stop(struct host_member *m, const struct host_control *how
     case HOST_STATIC_POD:
         return stop_pod(m, how, e);
     case HOST_SYSTEMD:
-        return systemctl(m, how, "stop", deadline, e);
+        return systemctl(m, how, false, deadline, e);
     case HOST_K3S:
     case HOST_RKE2:
         return not_ours(m, HOST_TO_STOP, e);
@@ -393,7 +416,7 @@ static enum rc ask_to_start(struct host_member *m, const struct host_control *ho
     case HOST_STATIC_POD:
         return start_pod(m, how, e);
     case HOST_SYSTEMD:
-        return systemctl(m, how, "start", deadline, e);
+        return systemctl(m, how, true, deadline, e);
     case HOST_K3S:
     case HOST_RKE2:
         return not_ours(m, HOST_TO_START, e);

@@ -2,7 +2,7 @@
  *
  *     static pod  the manifest goes to a folder that the kubelet does not watch (a
  *                 rename, made durable), and comes back
- *     systemd     systemctl stop UNIT, systemctl start UNIT
+ *     systemd     systemctl stop UNIT, systemctl start --no-block UNIT
  *     plain       the operator's commands; without them it is RC_REFUSED with the request
  *                 to do it by hand, unless it is done already
  *     k3s, RKE2   RC_REFUSED: they own their etcd. The hint names their commands (k3s.h)
@@ -21,6 +21,9 @@ struct host_control {
     const char *stop_command; /* run by /bin/sh -c; NULL: none. They go before what the */
     const char *start_command; /* layout says, k3s and RKE2 included */
     uint64_t wait_ms;          /* 0: two minutes */
+    uint64_t settle_ms;        /* 0: five seconds. So long a pod has to stay away that was
+                                  not running when its manifest went: the kubelet may be
+                                  about to start it once more */
 };
 
 /* Does a process have the member's database open, or hold a lock on it or its log? *pid

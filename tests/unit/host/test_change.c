@@ -118,7 +118,7 @@ CASE(host_change, nothing_else_of_a_manifest_changes)
 CASE(host_change, a_parked_manifest_is_changed_where_it_waits)
 {
     const char *root = tmpdir_new();
-    struct host_control none = { 0 };
+    struct host_control none = { .settle_ms = 1 };
     struct err e = { 0 };
     LIST l = { 0 };
 

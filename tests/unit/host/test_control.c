@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -68,7 +69,7 @@ CASE(host_running, a_held_log_or_nothing)
 CASE(host_stop, parks_the_manifest_and_host_start_brings_it_back)
 {
     const char *root = tmpdir_new();
-    struct host_control how = { .wait_ms = 50 };
+    struct host_control how = { .wait_ms = 50, .settle_ms = 1 };
     struct err e = { 0 };
     LIST l = { 0 };
 
@@ -101,7 +102,7 @@ CASE(host_stop, parks_the_manifest_and_host_start_brings_it_back)
 CASE(host_stop, waits_for_the_end_and_no_longer)
 {
     const char *root = tmpdir_new();
-    struct host_control how = { .wait_ms = 150 };
+    struct host_control how = { .wait_ms = 150, .settle_ms = 1 };
     struct err e = { 0 };
     LIST l = { 0 };
 
@@ -119,10 +120,41 @@ CASE(host_stop, waits_for_the_end_and_no_longer)
     stop_reset();
 }
 
+/* Another thread is the kubelet that starts the pod once more, and ends it soon. */
+static void *late_start(void *data_dir)
+{
+    int fd;
+
+    usleep(150000);
+    fd = hold_log(data_dir);
+    usleep(300000);
+    close(fd);
+    return NULL;
+}
+
+CASE(host_stop, a_pod_between_two_attempts_is_waited_for)
+{
+    const char *root = tmpdir_new();
+    struct host_control how = { .wait_ms = 60000, .settle_ms = 30000 };
+    pthread_t kubelet;
+    bool running = true;
+    uint64_t pid;
+    struct err e = { 0 };
+    LIST l = { 0 };
+
+    tree_kubeadm(root);
+    find(root, &l);
+    cr_assert_eq(pthread_create(&kubelet, NULL, late_start, l.items[0].data_dir), 0);
+    OK(host_stop(&l.items[0], &how, &e), &e);
+    OK(host_running(&l.items[0], &running, &pid, &e), &e);
+    pthread_join(kubelet, NULL);
+    cr_expect(!running && exists(path_in(l.items[0].data_dir, "member/wal")));
+}
+
 CASE(host_stop, two_manifests_of_one_name_stop_it)
 {
     const char *root = tmpdir_new();
-    struct host_control how = { .wait_ms = 50 };
+    struct host_control how = { .wait_ms = 50, .settle_ms = 1 };
     struct err e = { 0 };
     LIST l = { 0 };
 
@@ -142,7 +174,7 @@ CASE(host_stop, two_manifests_of_one_name_stop_it)
 CASE(host_stop, a_manifest_that_went_is_told)
 {
     const char *root = tmpdir_new();
-    struct host_control how = { .wait_ms = 50 };
+    struct host_control how = { .wait_ms = 50, .settle_ms = 1 };
     struct err e = { 0 };
     LIST l = { 0 };
 
@@ -158,7 +190,7 @@ CASE(host_stop, a_manifest_that_went_is_told)
 static bool stop_failing(enum fault_point point, unsigned nth)
 {
     const char *root = tmpdir_new();
-    struct host_control how = { .wait_ms = 50 };
+    struct host_control how = { .wait_ms = 50, .settle_ms = 1 };
     struct err e = { 0 };
     LIST l = { 0 };
     bool fired;
@@ -209,7 +241,7 @@ static const char *fake_systemctl(const char *root, int status)
 CASE(host_stop, systemd_is_asked_by_unit)
 {
     const char *root = tmpdir_new();
-    struct host_control how = { .wait_ms = 2000 };
+    struct host_control how = { .wait_ms = 2000, .settle_ms = 1 };
     uint8_t *asked = NULL;
     size_t n = 0;
     struct err e = { 0 };
@@ -225,7 +257,7 @@ CASE(host_stop, systemd_is_asked_by_unit)
     OK(host_start(&l.items[0], &how, &e), &e);
     OK(os_read_file(in(root, "/asked"), 1000, &asked, &n, &e), &e);
     cr_expect(bytes_is((struct bytes){ asked, n },
-                       "stop -- etcd.service\nstart -- etcd.service\n"),
+                       "stop -- etcd.service\nstart --no-block -- etcd.service\n"),
               "%.*s", (int)n, (char *)asked);
     mem_free(asked);
     how.systemctl = fake_systemctl(root, 5);
@@ -241,7 +273,7 @@ CASE(host_stop, a_plain_one_by_command_or_by_hand)
     const char *root = tmpdir_new();
     char data[600], command[1300];
     struct host_member m = { .layout = HOST_PLAIN, .name = (char[]){ "m0" } };
-    struct host_control how = { .wait_ms = 100 };
+    struct host_control how = { .wait_ms = 100, .settle_ms = 1 };
     struct err e = { 0 };
 
     snprintf(data, sizeof data, "%s/data", root);
@@ -265,7 +297,7 @@ CASE(host_stop, a_plain_one_by_command_or_by_hand)
 CASE(host_stop, k3s_is_not_fought)
 {
     const char *root = tmpdir_new();
-    struct host_control how = { .wait_ms = 50 };
+    struct host_control how = { .wait_ms = 50, .settle_ms = 1 };
     struct err e = { 0 };
     LIST l = { 0 };
 
