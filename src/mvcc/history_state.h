@@ -61,6 +61,7 @@ struct mvcc_history {
     int64_t compacted;     /* records up to here may be missing: the larger mark */
     int64_t hash_revision; /* options.revision, or all */
     struct mvcc_keys keys;
+    size_t keep_keys;          /* entries with MVCC_KEY_KEEP */
     struct history_kept *kept; /* of the first `kept_count` places; not with `counted` */
     size_t kept_count, kept_capacity;
     uint64_t places, places_all; /* records up to the compaction: so far, in a pass */
@@ -76,7 +77,6 @@ struct mvcc_history {
     uint64_t ordinal, records_all;      /* readable records: so far, in a pass */
     uint64_t let_go[HISTORY_SHIFT_MAX]; /* ordinals: up to there they were looked at */
     bool quiet;                         /* what is found now was told in the first pass */
-    size_t keep_keys;                   /* entries with MVCC_KEY_KEEP */
     struct mvcc_chain above;
     struct mvcc_powers powers;
     struct mvcc_history_result result; /* counters so far */
