@@ -309,7 +309,8 @@ static void write_systemctl(const char *path, const char *root, const char *etcd
 
     cr_assert_not_null(f);
     fprintf(f,
-            "#!/bin/sh\ncd %s || exit 1\n[ \"$3\" = etcd.service ] || exit 4\n"
+            "#!/bin/sh\ncd %s || exit 1\nfor unit; do :; done\n"
+            "[ \"$unit\" = etcd.service ] || exit 4\n"
             "case $1 in\n"
             "start) set -a; . etc/default/etcd\n"
             "  setsid timeout -k 1 120 %s >log 2>&1 </dev/null & echo $! >pid;;\n"
