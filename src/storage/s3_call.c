@@ -196,7 +196,10 @@ static enum rc send_it(struct s3 *s, const struct s3_call *c, const char *url,
         headers[n++] = "content-type:application/octet-stream";
     headers[n] = NULL;
     rc = http_perform(c->http == NULL ? s->http : c->http, &q, &told, e);
-    if (told.end != HTTP_DONE && told.end != HTTP_UNSENT && told.end != HTTP_UNTRUST)
+    if (told.end == HTTP_UNTRUST) /* the transport's advice is for etcd */
+        err_hint(e, "this is about the object store's certificate: its CA, the names in "
+                    "it, its dates");
+    else if (told.end != HTTP_DONE && told.end != HTTP_UNSENT)
         x->answer->unsure = true;
     if (rc != RC_OK)
         x->answer->status = 0; /* what it began with is not its end */

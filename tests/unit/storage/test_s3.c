@@ -12,6 +12,7 @@
 #include "tests/lib/tmpdir.h"
 #include "tests/store/contract.h"
 #include "util/clock.h"
+#include "util/log.h"
 #include "util/mem.h"
 #include "util/stop.h"
 
@@ -455,6 +456,38 @@ CASE(s3, redirects_are_told_and_not_followed)
     cr_assert_eq(put(s, "k", "x", &e), RC_USAGE);
     cr_assert_str_eq(e.hint, "write region=eu-west-1 into the URL");
     cr_assert_eq(fakes3_count(there, NULL, ""), 0);
+}
+
+static void gather(enum log_level level, const char *line, void *arg)
+{
+    struct buf *to = arg;
+    struct err e = { 0 };
+
+    (void)level;
+    OK(buf_add(to, line, strlen(line), &e), &e);
+}
+
+CASE(s3, nothing_that_is_said_holds_a_secret)
+{
+    FAKES3 f = fakes3_start(&(struct fakes3_script){
+        .rules = { { .method = "PUT", .does = FAKES3_STATUS, .status = 503, .times = 2 },
+                   { .method = "PUT",
+                     .does = FAKES3_STATUS,
+                     .status = 403,
+                     .code = "SignatureDoesNotMatch" } } });
+    OWNED(store) s = open_at(f, "p");
+    AT_END(buf_clear) struct buf said = { 0 };
+    struct err e = { 0 };
+
+    log_to(gather, &said);
+    cr_assert_eq(put(s, "k", "x", &e), RC_AUTH);
+    log_to(NULL, NULL);
+    gather(LOG_INFO_LEVEL, e.what, &said);
+    gather(LOG_INFO_LEVEL, e.why, &said);
+    gather(LOG_INFO_LEVEL, e.hint, &said);
+    cr_assert(memmem(said.p, said.n, "trying again", 12) != NULL);
+    cr_assert_null(memmem(said.p, said.n, "CANARY", 6));
+    cr_assert_null(memmem(said.p, said.n, "Signature=", 10));
 }
 
 /* Who may only put cannot see whether the key is free, nor what came of it. */
