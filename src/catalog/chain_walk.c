@@ -87,9 +87,7 @@ static enum rc collect_covers(struct walk *w, struct err *e)
     for (size_t i = 0; i < w->c->count; i++)
         if (genuine(&w->c->items[i]))
             count += w->c->items[i].record->removed_count;
-    if (count == 0)
-        return RC_OK;
-    TRY(mem_new(&w->covers, count * sizeof *w->covers, "removed records", e));
+    TRY(mem_new(&w->covers, (count + 1) * sizeof *w->covers, "removed records", e));
     for (size_t i = 0; i < w->c->count; i++) {
         const struct chain_item *by = &w->c->items[i];
 

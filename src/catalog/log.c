@@ -240,7 +240,7 @@ static enum rc append(struct store *s, const struct chain *c,
                       struct err *e)
 {
     AT_END(log_record_clear)
-    struct log_record held = { .record.cap_max = 2 * RECORD_MAX };
+    struct log_record held = { .record.cap_max = (size_t)2 * RECORD_MAX };
     struct record_link at;
 
     place(c, r);

@@ -268,7 +268,7 @@ static enum rc read_format(const struct json *o, struct err *e)
 static enum rc read_record(const struct json *o, struct record **out, struct err *e)
 {
     OWNED(record) r = NULL;
-    enum record_kind kind;
+    enum record_kind kind = RECORD_BACKUP;
 
     TRY(read_format(o, e));
     TRY(read_kind(o, &kind, e));
@@ -294,7 +294,7 @@ static void buf_end(struct buf *b)
 /* Everything that reading is lax about shows here. */
 static enum rc check_canonical(const struct record *r, struct bytes text, struct err *e)
 {
-    AT_END(buf_end) struct buf again = { .cap_max = 2 * RECORD_MAX };
+    AT_END(buf_end) struct buf again = { .cap_max = (size_t)2 * RECORD_MAX };
     enum rc rc = record_encode(r, &again, e);
 
     if (rc == RC_USAGE)

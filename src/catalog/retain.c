@@ -9,7 +9,8 @@
 #include "catalog/retain_inside.h"
 #include "util/mem.h"
 
-enum { CLOCK_SLACK_S = 600, STORE_SLACK_S = 3600, DAY_S = 86400 };
+enum { CLOCK_SLACK_S = 600, STORE_SLACK_S = 3600 };
+#define DAY_S INT64_C(86400)
 
 struct retain_policy retain_policy_default(void)
 {
@@ -26,7 +27,7 @@ bool retain_span(const char *text, uint64_t *seconds)
 {
     static const struct {
         char unit;
-        uint64_t seconds;
+        int64_t seconds;
     } units[] = {
         { 'y', 365 * DAY_S }, { 'm', 30 * DAY_S }, { 'd', DAY_S }, { 'h', 3600 }
     };
@@ -49,7 +50,7 @@ bool retain_span(const char *text, uint64_t *seconds)
             next++;
         if (next == 4)
             return false;
-        sum += n * units[next++].seconds;
+        sum += n * (uint64_t)units[next++].seconds;
         text += digits + 1;
     }
     *seconds = sum;

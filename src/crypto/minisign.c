@@ -211,7 +211,7 @@ static struct kdf_scrypt_cost cost_of(uint64_t ops, uint64_t mem)
 
     if (ops < 32768)
         ops = 32768;
-    most = ops < mem / 32 ? ops / (cost.r * 4) : mem / (cost.r * 128);
+    most = ops < mem / 32 ? ops / 4 / cost.r : mem / 128 / cost.r;
     while (cost.log_n < 63 && UINT64_C(1) << cost.log_n <= most / 2)
         cost.log_n++;
     if (ops >= mem / 32) {
