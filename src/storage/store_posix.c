@@ -348,10 +348,18 @@ struct sweep {
 static enum rc sweep_directory(void *arg, const char *prefix, struct err *e)
 {
     struct sweep *w = arg;
+    struct err gone = { 0 };
     OWNED_FD int dir = -1;
     const char *base;
+    enum rc rc = tree_open(w->place->root, prefix, &dir, &base, &gone);
 
-    TRY(tree_open(w->place->root, prefix, &dir, &base, e));
+    /* It was empty, and went with the last one in it. */
+    if (rc == RC_NOTFOUND)
+        return RC_OK;
+    if (rc != RC_OK) {
+        *e = gone;
+        return rc;
+    }
     TRY(temp_sweep_all(dir, &w->swept, e));
     tree_prune(w->place->root, prefix);
     return RC_OK;

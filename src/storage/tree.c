@@ -127,15 +127,19 @@ static bool parent_of(char *key)
     return true;
 }
 
+/* Is it gone, by us or by somebody else? */
 static bool prune_one(int root, const char *key)
 {
     OWNED_FD int above = -1, dir = -1;
     struct err ignored = { 0 };
     const char *base;
+    enum rc rc = tree_open(root, key, &above, &base, &ignored);
 
-    return tree_open(root, key, &above, &base, &ignored) == RC_OK &&
-           os_open(above, base, FLAGS, 0, &dir, &ignored) == RC_OK &&
-           os.flock(dir, LOCK_EX | LOCK_NB) == 0 &&
+    if (rc == RC_OK)
+        rc = os_open(above, base, FLAGS, 0, &dir, &ignored);
+    if (rc != RC_OK)
+        return rc == RC_NOTFOUND;
+    return os.flock(dir, LOCK_EX | LOCK_NB) == 0 &&
            os.unlinkat(above, base, AT_REMOVEDIR) == 0;
 }
 

@@ -2,8 +2,6 @@
  * under the final name unless it is whole, nothing may be left beside it, and what is
  * read must not change. */
 #include <errno.h>
-#include <sched.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 
 #include "restore/restore.h"
@@ -12,6 +10,7 @@
 #include "tests/lib/fakeetcd.h"
 #include "tests/lib/fault.h"
 #include "tests/lib/proc.h"
+#include "tests/lib/tmpfs.h"
 
 static struct buf snapshot;
 
@@ -231,20 +230,6 @@ DISK(a_restore_with_a_log_elsewhere_appears_whole_or_not_at_all)
  * -------------------------------------------
  */
 
-/* A small tmpfs that only this process and its children see; false where that is not
- * allowed. */
-static bool small_disk(const char *dir, const char *options)
-{
-    if (unshare(CLONE_NEWNS) < 0 ||
-        mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
-        mount("tmpfs", dir, "tmpfs", 0, options) < 0) {
-        cr_log_warn("not tested: a tmpfs cannot be mounted here");
-        return false;
-    }
-    cr_assert_eq(chmod(dir, 0700), 0);
-    return true;
-}
-
 static void check_full(const struct proc *p, const char *dir, const char *note)
 {
     cr_assert_eq(p->status, 6, "%s: exit %d: %s", note, p->status, p->err);
@@ -264,14 +249,14 @@ DISK(a_restore_to_a_full_disk_exits_with_6)
     snprintf(data, sizeof data, "%s/data", dir);
     for (; status == 6; inodes++) {
         snprintf(options, sizeof options, "size=200m,nr_inodes=%u", inodes);
-        if (!small_disk(dir, options))
+        if (!tmpfs_mount(dir, options))
             return;
         HOLDFAST(p, "restore", file, "--data-dir", data);
         status = p.status;
         if (status == 6)
             check_full(&p, dir, options);
         cr_assert(status == 0 || status == 6, "%s: %s", options, p.err);
-        umount2(dir, MNT_DETACH);
+        tmpfs_unmount(dir);
     }
     cr_assert_gt(inodes, 8, "a restore needs more than %u files", inodes);
 }
@@ -289,13 +274,13 @@ static void save_to_disk_of(unsigned kib, const char *name, struct proc *p, char
     FAKE f = fake_start(&script);
 
     snprintf(options, sizeof options, "size=%uk", kib);
-    if (!small_disk(dir, options))
+    if (!tmpfs_mount(dir, options))
         return;
     proc_run(p, &o,
              (const char *const[]){ HOLDFAST_BIN, "snapshot", "save", path_in(dir, name),
                                     "--endpoints", fake_endpoint(f), NULL });
     snprintf(left, 64, "%s", dir_listing(dir));
-    umount2(dir, MNT_DETACH);
+    tmpfs_unmount(dir);
 }
 
 /* 64 MiB of it are to stay free, which a file of known size (464 KiB) must respect at

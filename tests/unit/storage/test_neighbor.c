@@ -14,55 +14,8 @@
 #include "tests/lib/fault.h"
 #include "tests/lib/proc.h"
 #include "tests/lib/tmpdir.h"
+#include "tests/unit/storage/squatter.h"
 #include "util/os.h"
-
-/* A data directory with an empty database; the text is the directory's. */
-static const char *data_dir(const char *base)
-{
-    static char dir[512];
-    char path[600];
-    int fd;
-
-    snprintf(dir, sizeof dir, "%s/data", base);
-    cr_assert_eq(mkdir(dir, 0700), 0);
-    snprintf(path, sizeof path, "%s/member", dir);
-    cr_assert_eq(mkdir(path, 0700), 0);
-    snprintf(path, sizeof path, "%s/member/snap", dir);
-    cr_assert_eq(mkdir(path, 0700), 0);
-    snprintf(path, sizeof path, "%s/member/snap/db", dir);
-    fd = open(path, O_CREAT | O_RDWR, 0600);
-    cr_assert_geq(fd, 0);
-    close(fd);
-    return dir;
-}
-
-/* A child that holds `path` open until it is killed; it has it open on return. */
-static pid_t hold_open(const char *path)
-{
-    int ready[2];
-    char byte;
-    pid_t child;
-
-    cr_assert_eq(pipe(ready), 0);
-    child = fork();
-    if (child == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL); /* also when an assertion ends the test */
-        if (open(path, O_RDWR) < 0 || write(ready[1], "x", 1) != 1)
-            _exit(1);
-        for (;;)
-            pause();
-    }
-    cr_assert_eq(read(ready[0], &byte, 1), 1);
-    close(ready[0]);
-    close(ready[1]);
-    return child;
-}
-
-static void end(pid_t child)
-{
-    kill(child, SIGKILL);
-    waitpid(child, NULL, 0);
-}
 
 /* Other etcds may run on this host, so the answer counts only when it is about ours. */
 static bool finds(const char *target, pid_t pid, const char *dir)
@@ -102,23 +55,23 @@ static void show_only(pid_t pid)
 
 CASE(neighbor, finds_a_process_with_the_database_open_on_the_same_disk)
 {
-    const char *base = tmpdir_new(), *dir = data_dir(base);
+    const char *base = tmpdir_new(), *dir = squatter_data_dir(base);
     char db[600], target[600];
     pid_t child;
 
     snprintf(db, sizeof db, "%s/member/snap/db", dir);
     snprintf(target, sizeof target, "%s/backup.db", base);
-    child = hold_open(db);
+    child = squatter_start(db);
     show_only(child);
     cr_assert(finds(target, child, dir));
     cr_assert(!finds("/proc/backup.db", child, dir), "another file system");
-    end(child);
+    squatter_stop(child);
     cr_assert(!finds(target, child, dir), "it ended");
 }
 
 CASE(neighbor, other_files_and_our_own_are_no_neighbours)
 {
-    const char *base = tmpdir_new(), *dir = data_dir(base);
+    const char *base = tmpdir_new(), *dir = squatter_data_dir(base);
     char db[600], other[600], target[600];
     OWNED_FD int own = -1;
     pid_t child;
@@ -127,10 +80,10 @@ CASE(neighbor, other_files_and_our_own_are_no_neighbours)
     snprintf(other, sizeof other, "%s/member/snap/dbx", dir);
     snprintf(target, sizeof target, "%s/backup.db", base);
     close(open(other, O_CREAT | O_RDWR, 0600));
-    child = hold_open(other);
+    child = squatter_start(other);
     show_only(child);
     cr_assert(!finds(target, child, dir));
-    end(child);
+    squatter_stop(child);
     own = open(db, O_RDWR | O_CLOEXEC);
     show_only(getpid());
     cr_assert(!finds(target, getpid(), dir));
@@ -198,7 +151,7 @@ static void make_program(const char *path)
 
 CASE(neighbor, a_hidden_process_is_judged_by_its_command_line)
 {
-    const char *base = tmpdir_new(), *dir = data_dir(base);
+    const char *base = tmpdir_new(), *dir = squatter_data_dir(base);
     char etcd[600], other[600], joined[600];
 
     kernel = os;
