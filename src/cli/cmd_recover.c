@@ -44,7 +44,8 @@ static const struct opt recover_opts[] = {
     OPT(STR, "target-version", recovery_args, target, .arg = "3.4|3.5|3.6|3.7",
         .help = "fit the schema to this etcd, when it is older than the source's"),
     OPT(LIST, "assume-off", recovery_args, assumed, .arg = "NAME",
-        .help = "this old member's machine is off, whatever answers at its address"),
+        .help = "this old member does not run, whatever answers at its address and does "
+                "not say who it is"),
     OPT(STR, "layout", recovery_args, layout, .arg = "NAME",
         .help = "how etcd runs: plain, systemd, static-pod, k3s, rke2; found out "
                 "without it"),

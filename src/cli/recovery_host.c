@@ -164,8 +164,14 @@ static enum rc look(void *arg, bool revisions, struct recover_sightings *out,
     struct recovery_host *h = arg;
     AT_END(mem_end) struct mvcc_member *all = NULL;
     struct recover_scout scout = recovery_scout(&h->any);
+    const struct host_tls *tls = &h->member.peer;
     size_t count;
 
+    /* Members show themselves to members. */
+    if (tls->cert != NULL && tls->key != NULL) {
+        scout.cert = tls->client_cert != NULL ? tls->client_cert : tls->cert;
+        scout.key = tls->client_key != NULL ? tls->client_key : tls->key;
+    }
     TRY(everybody(h, &all, &count, e));
     return recover_probe(&scout, all, count, revisions, out, e);
 }

@@ -128,6 +128,22 @@ static enum rc show_back(const struct recovery_host *h, const struct recover_out
     return cli_show(h->cli, r, e);
 }
 
+/* Unless the options say: beside the plan, where it was brought together with it; else as
+ * the plan names it. What it is, its digest tells. */
+static enum rc find_source(const struct recovery_args *a, const char *plan,
+                           const struct recover_plan *p, char **out, struct err *e)
+{
+    const char *slash = strrchr(plan, '/'), *file = p->source.file;
+    const char *base = strrchr(file, '/');
+    AT_END(mem_end) char *beside = NULL;
+
+    if (a->source != NULL)
+        return str_format(out, e, "%s", a->source);
+    TRY(str_format(&beside, e, "%.*s%s", slash == NULL ? 0 : (int)(slash + 1 - plan),
+                   plan, base == NULL ? file : base + 1));
+    return str_format(out, e, "%s", recover_exists(beside) ? beside : file);
+}
+
 /* One of the two ways. */
 struct way {
     const char *file, *what;
@@ -144,16 +160,19 @@ static enum rc go(struct cli *c, const struct recovery_args *a, const struct way
     AT_END(recover_outcome_clear) struct recover_outcome o = { 0 };
     AT_END(recovery_host_close) struct recovery_host h = { 0 };
     struct asking asking = { &h, way->what };
+    AT_END(mem_end) char *source = NULL;
     OWNED(age_identities) ids = NULL;
-    struct recover_job job = { .plan = &p,
-                               .member = a->member,
-                               .source = a->source,
-                               .confirm = ask,
-                               .confirm_arg = &asking };
+    struct recover_job job = {
+        .plan = &p, .member = a->member, .confirm = ask, .confirm_arg = &asking
+    };
 
     TRY(recover_planfile_load(way->file, &p, e));
+    for (size_t i = 0; i < a->assumed.count; i++)
+        TRY(str_list_add(&p.assumed, a->assumed.items[i], e));
     TRY(cli_identities(&a->from.open, &ids, e));
     TRY(recovery_host_open(c, a, &p, &h, e));
+    TRY(find_source(a, way->file, &p, &source, e));
+    job.source = source;
     job.data_dir = h.member.data_dir;
     job.wal_dir = h.member.wal_dir;
     job.ids = ids;

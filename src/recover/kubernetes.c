@@ -29,42 +29,46 @@
     "certificates, tokens and Secrets that were revoked or rotated since are valid " \
     "again"
 
-#define LOOK_AT_OBJECTS(kubectl)                                                        \
-    { RECOVER_ONCE, "nodes", kubectl "get nodes -o wide", WHY_NODES },                  \
-        { RECOVER_ONCE, "pods that do not run",                                         \
-          kubectl "get pods -A --field-selector=status.phase!=Running", WHY_PODS },     \
-        { RECOVER_ONCE, "volumes", kubectl "get pv,pvc,volumeattachments -A",           \
-          WHY_VOLUMES },                                                                \
-    {                                                                                   \
-        RECOVER_ONCE, "certificate requests and Secrets", kubectl "get csr", WHY_TOKENS \
+#define LOOK_AT_OBJECTS(kubectl)                                                      \
+    { RECOVER_ONCE, "look at the nodes", kubectl "get nodes -o wide", WHY_NODES },    \
+        { RECOVER_ONCE, "look at pods that do not run",                               \
+          kubectl "get pods -A --field-selector=status.phase!=Running", WHY_PODS },   \
+        { RECOVER_ONCE, "look at volumes", kubectl "get pv,pvc,volumeattachments -A", \
+          WHY_VOLUMES },                                                              \
+    {                                                                                 \
+        RECOVER_ONCE, "look at certificate requests and Secrets", kubectl "get csr",  \
+            WHY_TOKENS                                                                \
     }
 
 static const struct recover_chore kubeadm[] = {
-    { RECOVER_ON_CONTROL_PLANE, "the API server", RESTART("kube-apiserver"),
+    { RECOVER_ON_CONTROL_PLANE, "restart the API server", RESTART("kube-apiserver"),
       WHY_APISERVER },
-    { RECOVER_ON_CONTROL_PLANE, "the controller manager",
+    { RECOVER_ON_CONTROL_PLANE, "restart the controller manager",
       RESTART("kube-controller-manager"), WHY_CONTROLLERS },
-    { RECOVER_ON_CONTROL_PLANE, "the scheduler", RESTART("kube-scheduler"),
+    { RECOVER_ON_CONTROL_PLANE, "restart the scheduler", RESTART("kube-scheduler"),
       WHY_CONTROLLERS },
-    { RECOVER_ON_ALL_NODES, "the kubelet", "systemctl restart kubelet", WHY_KUBELET },
-    { RECOVER_ONCE, "the network's controllers and kube-proxy",
+    { RECOVER_ON_ALL_NODES, "restart the kubelet", "systemctl restart kubelet",
+      WHY_KUBELET },
+    { RECOVER_ONCE, "restart kube-proxy, the network's controllers and DNS",
       KUBECTL "-n kube-system rollout restart daemonset,deployment", WHY_CONTROLLERS },
-    { RECOVER_ONCE, "leases of API servers",
+    { RECOVER_ONCE, "look at the leases of API servers",
       ETCDCTL "get --prefix /registry/masterleases/ --keys-only", WHY_MASTERLEASES },
     LOOK_AT_OBJECTS(KUBECTL),
 };
 
 static const struct recover_chore k3s[] = {
-    { RECOVER_ON_CONTROL_PLANE, "the server and all in it", "systemctl restart k3s",
-      WHY_APISERVER },
-    { RECOVER_ON_ALL_NODES, "the agent", "systemctl restart k3s-agent", WHY_KUBELET },
+    { RECOVER_ON_CONTROL_PLANE, "restart the server and all in it",
+      "systemctl restart k3s", WHY_APISERVER },
+    { RECOVER_ON_ALL_NODES, "restart the agent", "systemctl restart k3s-agent",
+      WHY_KUBELET },
     LOOK_AT_OBJECTS(K3S_KUBECTL),
 };
 
 static const struct recover_chore rke2[] = {
-    { RECOVER_ON_CONTROL_PLANE, "the server and all in it",
+    { RECOVER_ON_CONTROL_PLANE, "restart the server and all in it",
       "systemctl restart rke2-server", WHY_APISERVER },
-    { RECOVER_ON_ALL_NODES, "the agent", "systemctl restart rke2-agent", WHY_KUBELET },
+    { RECOVER_ON_ALL_NODES, "restart the agent", "systemctl restart rke2-agent",
+      WHY_KUBELET },
     LOOK_AT_OBJECTS(RKE2_KUBECTL),
 };
 

@@ -11,7 +11,7 @@ const char *recover_where_name(enum recover_chore_where w);
 
 struct recover_chore {
     enum recover_chore_where where; /* on each of these hosts, or once from anywhere */
-    const char *what;               /* a few words */
+    const char *what;               /* "restart the API server" */
     const char *command;
     const char *why;
 };

@@ -200,7 +200,8 @@ static enum rc set_order(const struct recover_wish *w, struct recover_plan *p,
     for (size_t i = 0; i < p->members.count; i++)
         p->order[i] = i;
     qsort_r(p->order, p->members.count, sizeof *p->order, by_name, p->members.items);
-    while (at < p->members.count && strcmp(first, p->members.items[p->order[at]].name))
+    while (at < p->members.count &&
+           strcmp(first, p->members.items[p->order[at]].name) != 0)
         at++;
     if (at == p->members.count && w->first != NULL)
         return err_set(e, RC_USAGE, "--first '%s' is no member of the new cluster",

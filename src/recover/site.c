@@ -262,7 +262,13 @@ enum rc recover_site_own(const struct recover_site *s, struct err *e)
     const char *like = recover_exists(s->data.old) ? s->data.old : s->data.at;
     struct stat st;
 
-    if (lstat(like, &st) < 0 || (st.st_uid == geteuid() && st.st_gid == getegid()))
+    if (lstat(like, &st) < 0) {
+        if (geteuid() == 0)
+            log_info("there was no data directory whose owner could be kept: what is "
+                     "built belongs to root; see that etcd may read it");
+        return RC_OK;
+    }
+    if (st.st_uid == geteuid() && st.st_gid == getegid())
         return RC_OK;
     if (geteuid() != 0) {
         log_warn("'%s' belongs to user %u, and what is built belongs to us: see that "

@@ -303,12 +303,12 @@ static enum rc afterwards(struct maker *k, struct err *e)
 
     if (!k->p->source.kubernetes)
         return RC_OK;
+    k->m = recover_plan_first(k->p);
     chores = recover_chores(k->p->layout, &count);
     for (size_t i = 0; i < count; i++) {
         char action[200];
 
-        snprintf(action, sizeof action, "%s: %s (%s)",
-                 chores[i].where == RECOVER_ONCE ? "look at" : "restart", chores[i].what,
+        snprintf(action, sizeof action, "%s (%s)", chores[i].what,
                  recover_where_name(chores[i].where));
         TRY(add(k, RECOVER_STEP_AFTER, action, chores[i].why, "none is needed", e));
         TRY(COMMAND(k, e, "%s", chores[i].command));
@@ -329,7 +329,7 @@ enum rc recover_steps_make(const struct recover_plan *p, const char *plan,
                            struct recover_steps *out, struct err *e)
 {
     AT_END(recover_steps_clear) struct recover_steps s = { 0 };
-    struct maker k = { .p = p, .plan = plan, .to = &s };
+    struct maker k = { .p = p, .plan = plan, .to = &s, .m = recover_plan_first(p) };
 
     for (size_t i = 0; i < p->members.count; i++) {
         k.m = &p->members.items[p->order[i]];

@@ -390,7 +390,7 @@ CASE(plan, kubernetes_needs_more)
     sit_down(&d);
     d.w.layout = HOST_STATIC_POD;
     OK(make(&d), &d.e);
-    estate_says(steps_of(&d), "m3:after");
+    estate_says(steps_of(&d), "m1:after");
     for (size_t i = 0; i < 3; i++) {
         size_t count = 0;
         const struct recover_chore *chores = recover_chores(layouts[i], &count);
