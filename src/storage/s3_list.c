@@ -24,6 +24,7 @@ struct listing {
     size_t count, room;
     struct entry next; /* the one being read */
     bool truncated, encoded;
+    bool unknown;          /* the store does not know such a list */
     char *marker, *second; /* where the next page begins */
 };
 
@@ -115,9 +116,12 @@ static enum rc read_page(struct s3 *s, const struct s3_call *c, struct listing *
 {
     S3_ANSWER a = { 0 };
     size_t from = l->count;
+    enum rc rc;
 
     l->truncated = l->encoded = false;
-    TRY(s3_run(s, c, &a, e));
+    rc = s3_run(s, c, &a, e);
+    l->unknown = a.status == 405 || a.status == 501;
+    TRY(rc);
     *now = s3_now(&a);
     if (s3_xml_parse((struct bytes){ a.body.p, a.body.n }, take, l, e) != RC_OK)
         return err_wrap(e, "the list of bucket '%s'", s->place.bucket);
@@ -252,12 +256,17 @@ enum rc s3_sweep_older(struct s3 *s, const char *prefix, int64_t age_s, uint64_t
     AT_END(listing_clear) struct listing l = { 0 };
     struct s3_call c = { .operation = "ListMultipartUploads", .method = "GET" };
     int64_t now = 0;
+    enum rc rc;
 
     TRY(str_format(&whole, e, "%s%s", s->place.prefix, prefix));
     c.query[0] = (struct s3_param){ "uploads", "" };
     c.query[1] = (struct s3_param){ "encoding-type", "url" };
     c.query[2] = (struct s3_param){ "prefix", whole };
-    TRY(read_all(s, &c, 3, markers, &l, &now, e));
+    rc = read_all(s, &c, 3, markers, &l, &now, e);
+    if (rc != RC_OK && l.unknown)
+        log_info("%s does not list uploads without an end", s->base.name);
+    if (rc != RC_OK)
+        return l.unknown ? RC_OK : rc;
     for (size_t i = 0; i < l.count; i++) {
         const struct entry *x = &l.entries[i];
         const char *key = own_key(s, x);

@@ -571,6 +571,21 @@ CASE(s3, only_old_uploads_are_swept)
     }
 }
 
+CASE(s3, a_store_that_lists_no_uploads_has_none_to_sweep)
+{
+    for (int known = 0; known < 2; known++) {
+        FAKES3 f = start_with((struct fakes3_rule){ .contains = "uploads=",
+                                                    .does = FAKES3_STATUS,
+                                                    .status = known == 0 ? 501 : 403 });
+        OWNED(store) s = open_at(f, "p");
+        uint64_t swept = 9;
+        struct err e = { 0 };
+
+        cr_assert_eq(store_sweep(s, "", &swept, &e), known == 0 ? RC_OK : RC_AUTH);
+        cr_assert_eq(swept, 0);
+    }
+}
+
 /* ---- options ------------------------------------------------------------------------
  */
 
