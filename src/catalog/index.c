@@ -61,17 +61,20 @@ void index_free(struct index *x)
 /* ---- records --------------------------------------------------------------------------
  */
 
+/* No bytes, which is not null. */
+static struct bytes there(struct bytes b)
+{
+    static const uint8_t nothing[1];
+
+    return b.p != NULL ? b : (struct bytes){ nothing, 0 };
+}
+
 enum rc index_put(struct index *x, const char *repo, const char *cluster,
                   const struct index_record *r, struct err *e)
 {
-    static const uint8_t nothing[1];
-    struct bytes signature = r->signature;
-
-    if (signature.p == NULL) /* no bytes, which is not null */
-        signature.p = nothing;
     return sql_do(x->db, "INSERT OR REPLACE INTO record VALUES (?, ?, ?, ?, ?)",
                   SQL(SQL_TEXT(repo), SQL_TEXT(cluster), SQL_INT((int64_t)r->sequence),
-                      SQL_BLOB(r->record), SQL_BLOB(signature)),
+                      SQL_BLOB(there(r->record)), SQL_BLOB(there(r->signature))),
                   e);
 }
 

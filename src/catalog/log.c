@@ -37,7 +37,22 @@ static enum rc link_of(uint64_t sequence, struct bytes record, struct record_lin
 /* ---- reading --------------------------------------------------------------------------
  */
 
-/* A signature that is not there, or too large to be one, is none. */
+/* What is larger than it may be reads as nothing. */
+static enum rc get_bounded(struct store *s, const char *key, uint64_t max,
+                           struct buf *out, struct err *e)
+{
+    struct err why = { 0 };
+    enum rc rc = store_get_bytes(s, key, max, out, &why);
+
+    if (rc == RC_OK)
+        return RC_OK;
+    buf_clear(out);
+    if (rc == RC_CORRUPT)
+        return RC_OK;
+    *e = why;
+    return rc;
+}
+
 static enum rc read_signature(struct store *s, const char *cluster,
                               const struct record_link *at, struct buf *out,
                               struct err *e)
@@ -47,11 +62,8 @@ static enum rc read_signature(struct store *s, const char *cluster,
     enum rc rc;
 
     record_signature_key(cluster, at, key);
-    rc = store_get_bytes(s, key, RECORD_SIGNATURE_MAX, out, &why);
-    if (rc == RC_OK)
-        return RC_OK;
-    buf_clear(out);
-    if (rc == RC_NOTFOUND || rc == RC_CORRUPT)
+    rc = get_bounded(s, key, RECORD_SIGNATURE_MAX, out, &why);
+    if (rc == RC_OK || rc == RC_NOTFOUND)
         return RC_OK;
     *e = why;
     return rc;
@@ -66,13 +78,12 @@ enum rc log_read_one(struct store *s, const char *cluster, uint64_t sequence,
     *out = (struct log_record){ .record.cap_max = RECORD_MAX,
                                 .signature.cap_max = RECORD_SIGNATURE_MAX };
     record_key(cluster, sequence, key);
-    TRY(store_get_bytes(s, key, RECORD_MAX, &out->record, e));
+    TRY(get_bounded(s, key, RECORD_MAX, &out->record, e));
     TRY(link_of(sequence, bytes_of(&out->record), &at, e));
     return read_signature(s, cluster, &at, &out->signature, e);
 }
 
-/* What is too large to be a record is a stray without bytes: its number is taken. What is
- * gone since it was listed is gone. */
+/* What is gone since it was listed is gone. */
 static enum rc read_into(struct store *s, struct chain *c, uint64_t sequence,
                          struct err *e)
 {
@@ -82,12 +93,10 @@ static enum rc read_into(struct store *s, struct chain *c, uint64_t sequence,
 
     if (rc == RC_NOTFOUND)
         return RC_OK;
-    if (rc != RC_OK && rc != RC_CORRUPT) {
+    if (rc != RC_OK) {
         *e = why;
         return rc;
     }
-    if (rc == RC_CORRUPT)
-        log_record_clear(&r);
     return chain_add(c, sequence, bytes_of(&r.record), bytes_of(&r.signature), e);
 }
 
@@ -227,7 +236,7 @@ static void place(const struct chain *c, struct record *r)
 {
     r->sequence = c->next;
     r->previous = c->head;
-    if (r->backup != NULL)
+    if (r->backup != NULL && r->high_water < r->backup->revision)
         r->high_water = r->backup->revision;
     if (r->high_water < c->high_water)
         r->high_water = c->high_water;

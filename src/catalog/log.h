@@ -10,7 +10,8 @@
 enum rc log_read(struct store *s, const char *repo, const char *cluster,
                  const struct minisign_trust *trust, struct chain **out, struct err *e);
 
-/* One record whole: its bytes, and its signature's when there is one. RC_NOTFOUND. */
+/* One record whole: its bytes, and its signature's when there is one. An object that is
+ * too large to be a record has no bytes, and is a stray of its number. RC_NOTFOUND. */
 struct log_record {
     struct buf record, signature;
 };
@@ -25,12 +26,12 @@ struct log_fence {
     void *arg;
 };
 
-/* Sets sequence, previous, high_water and created of `r` from the closed chain, signs and
- * stores it. `key` NULL: unsigned, only for a repository that has no keys. RC_LOCKED when
- * somebody else wrote meanwhile, or the fence says that the lock was lost: read again and
- * decide again. After any other failure the record may have been stored nevertheless:
- * what it speaks of is not to be deleted before the log was read again. *out is the new
- * head. */
+/* Sets sequence, previous and created of `r`, raises its high_water to the closed chain's
+ * (and the backup's revision), signs and stores it. `key` NULL: unsigned, only for a
+ * repository that has no keys. RC_LOCKED when somebody else wrote meanwhile, or the fence
+ * says that the lock was lost: read again and decide again. After any other failure the
+ * record may have been stored nevertheless: what it speaks of is not to be deleted before
+ * the log was read again. *out is the new head. */
 enum rc log_append(struct store *s, const struct chain *c,
                    const struct minisign_secret *key, const struct log_fence *fence,
                    struct record *r, struct record_link *out, struct err *e);

@@ -147,6 +147,19 @@ CASE(catalog_index, what_is_unsigned_is_kept_as_such)
     cr_assert_str_eq(c->items[0].why, "unsigned");
 }
 
+/* What has no bytes, since it is too large to be a record, has a number all the same. */
+CASE(catalog_index, a_stray_without_bytes_is_remembered)
+{
+    OWNED(index) x = opened(tmpdir_new());
+    struct index_record r = { .sequence = 4 };
+    struct err e = { 0 };
+
+    OK(index_put(x, HERE, &r, &e), &e);
+    OWNED(chain) c = chain_of(x);
+
+    cr_assert_eq(chain_find(c, 4)->state, CHAIN_STRAY);
+}
+
 CASE(catalog_index, a_row_that_was_tampered_with_is_a_stray)
 {
     SAMPLE_LOG(l);
@@ -296,13 +309,14 @@ CASE(catalog_index, a_row_that_the_schema_refuses_rolls_the_rebuild_back)
 {
     OWNED(index) x = opened(tmpdir_new());
     SAMPLE_LOG(l);
+    static const uint8_t large[(16 << 20) + 1]; /* beyond what the database takes */
     struct index_record bad[2] = { { 8, BYTES_OF("x"), { 0 } },
-                                   { 9, { NULL, 0 }, { 0 } } };
+                                   { 9, BYTES_OF(large), { 0 } } };
     struct err e = { 0 };
 
     story(&l);
     put_all(x, &l);
-    cr_assert_eq(index_rebuild(x, HERE, bad, 2, &e), RC_REFUSED);
+    cr_assert_eq(index_rebuild(x, HERE, bad, 2, &e), RC_STORAGE);
     OWNED(chain) c = chain_of(x);
 
     cr_assert_eq(c->count, 5);

@@ -97,6 +97,22 @@ static struct store *directory_store(const char *dir)
     return s;
 }
 
+CASE(catalog_log, a_revision_that_somebody_has_seen_is_kept)
+{
+    OWNED(store) s = with_backups(1);
+    OWNED(record) r = sample_backup(20);
+    struct record_link at;
+    struct err e = { 0 };
+
+    r->high_water = 99;
+    OK(add(s, r, NULL, &at, &e), &e);
+    OK(add_backup(s, &e), &e);
+    OWNED(chain) c = read_log(s);
+
+    cr_assert_eq(chain_find(c, 2)->record->high_water, 99);
+    cr_assert_eq(chain_find(c, 3)->record->high_water, 99);
+}
+
 /* As somebody does who has lost Holdfast, but not the store. */
 CASE(catalog_log, minisign_checks_a_record_in_a_directory)
 {
@@ -247,6 +263,7 @@ CASE(catalog_log, a_lost_answer_leaves_a_whole_log)
 
 CASE(catalog_log, junk_in_the_place_is_passed_over)
 {
+    AT_END(log_record_clear) struct log_record one = { 0 };
     OWNED(store) s = with_backups(2);
     struct err e = { 0 };
     AT_END(mem_end) char *large = mem_zero(RECORD_MAX + 2);
@@ -261,6 +278,8 @@ CASE(catalog_log, junk_in_the_place_is_passed_over)
 
     cr_assert_str_eq(sample_codes(c, false), "log-stray log-stray unknown-head");
     cr_assert_eq(c->next, 5);
+    OK(log_read_one(s, SAMPLE_CLUSTER, 3, &one, &e), &e);
+    cr_assert_eq(one.record.n, 0);
     OK(add_backup(s, &e), &e);
     OWNED(chain) after = read_log(s);
 
