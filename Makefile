@@ -54,11 +54,11 @@ uses.care     := member sql $(uses.member)
 uses.membership := host yaml care member sql $(uses.member)
 uses.recover  := restore host yaml care datadir machine $(uses.care)
 uses.lab      := member $(uses.member)
-uses.repo     := care catalog $(uses.care)
+uses.repo     := bundle care catalog $(uses.care)
 uses.drill    := lab restore member $(uses.member)
 uses.runbook  := membership recover $(uses.recover)
 uses.agent    := catalog $(uses.recover)
-uses.cli      := runbook agent drill repo catalog lab membership recover salvage care member sql restore defrag host yaml datadir $(uses.datadir)
+uses.cli      := runbook agent drill repo bundle catalog lab membership recover salvage care member sql restore defrag host yaml datadir $(uses.datadir)
 
 uses.raftstore := grpcd restore machine $(uses.restore)
 

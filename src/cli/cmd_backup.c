@@ -8,18 +8,20 @@
 #include "cli/keys.h"
 #include "cli/repos.h"
 #include "cli/streaming.h"
+#include "host/preset.h"
 #include "repo/backup.h"
 #include "util/clock.h"
 #include "util/log.h"
+#include "util/mem.h"
 
 struct backup_args {
     struct repo_args repo;
     struct repo_job_args job;
     struct stream_args stream;
     struct seal_args seal;
-    struct str_list tags;
-    const char *accept_cluster;
-    uint64_t lock_ms;
+    struct str_list tags, include;
+    const char *accept_cluster, *preset;
+    uint64_t lock_ms, unless_within_ms;
     bool skip_unchanged, allow_other_recipients;
 };
 
@@ -29,9 +31,17 @@ static const struct opt backup_opts[] = {
     SEAL_KEYS_OPTS(backup_args, seal),
     STREAM_OPTS(backup_args, stream),
     OPT(LIST, "tag", backup_args, tags, .arg = "WORD", .help = "a word for this backup"),
+    OPT(LIST, "include", backup_args, include, .arg = "PATH",
+        .help = "a file or directory of this host, into the same encrypted object"),
+    OPT(STR, "preset", backup_args, preset, .arg = "kubeadm|k3s|rke2",
+        .help = "all that a recovery of such a host needs: PKI, tokens, manifests, keys"),
     OPT(FLAG, "skip-unchanged", backup_args, skip_unchanged,
         .help = "store nothing when no key was written since the newest backup, and all "
                 "voters hold what it has"),
+    OPT(DURATION, "unless-within", backup_args, unless_within_ms, .arg = "DURATION",
+        .fallback = "0",
+        .help = "store nothing when a proved backup was made within this time, on whichever "
+                "host: of several agents one does it"),
     OPT(DURATION, "lock", backup_args, lock_ms, .arg = "DURATION", .fallback = "0",
         .help = "object lock: the store refuses to delete it for so long"),
     OPT(STR, "accept-cluster", backup_args, accept_cluster, .arg = "ID",
@@ -42,6 +52,50 @@ static const struct opt backup_opts[] = {
     OPT_DONE,
 };
 /* clang-format on */
+
+/* ---- files of the host -------------------------------------------------------------
+ */
+
+static enum rc gather(const struct backup_args *a, struct bundle_path **out,
+                      size_t *count, struct err *e)
+{
+    const struct host_preset *p = a->preset == NULL ? NULL : host_preset_named(a->preset);
+    size_t n = 0;
+
+    if (a->preset != NULL && p == NULL)
+        return err_set(e, RC_USAGE, "--preset '%s' is not one of kubeadm, k3s and rke2",
+                       a->preset);
+    TRY(mem_new(out, (a->include.count + (p == NULL ? 0 : p->count) + 1) * sizeof **out,
+                "paths", e));
+    for (size_t i = 0; p != NULL && i < p->count; i++)
+        (*out)[n++] = (struct bundle_path){ p->paths[i].path, p->paths[i].required };
+    for (size_t i = 0; i < a->include.count; i++)
+        (*out)[n++] = (struct bundle_path){ a->include.items[i], true };
+    *count = n;
+    return RC_OK;
+}
+
+static void tell(const struct bundle_report *b)
+{
+    for (size_t i = 0; i < b->missing.count; i++)
+        log_info("'%s' is not there", b->missing.items[i]);
+    for (size_t i = 0; i < b->passed_over.count; i++)
+        log_warn("'%s' is no plain file, and is not in the backup",
+                 b->passed_over.items[i]);
+}
+
+static void show_bundled(struct result *r, const struct repo_backup *b)
+{
+    struct json *missing = json_new_array();
+
+    for (size_t i = 0; i < b->bundled.missing.count; i++)
+        json_add_str(missing, b->bundled.missing.items[i]);
+    if (b->record->backup->content == MANIFEST_BUNDLE && !b->skipped)
+        result_u64(r, "Files", "files", b->bundled.packed.count);
+    else
+        result_u64(r, NULL, "files", 0);
+    result_json(r, "missing", missing);
+}
 
 static struct result *describe(const struct repo_backup *b)
 {
@@ -68,6 +122,7 @@ static struct result *describe(const struct repo_backup *b)
     result_bool(r, "Proved", "proved", m->proved);
     result_str(r, "Because", "proved_why", m->proved_why);
     result_bool(r, NULL, "skipped", b->skipped);
+    show_bundled(r, b);
     return r;
 }
 
@@ -89,16 +144,20 @@ static enum rc parse_cluster(const char *text, uint64_t *out, struct err *e)
 struct running {
     struct cli_cluster k;
     struct cli_repo repo;
+    struct cli_job job;
     struct age_recipients *to;
     struct wire_client *client;
     struct repo_backup done;
+    struct bundle_path *include;
 };
 
 static void running_end(struct running *n)
 {
     repo_backup_clear(&n->done);
+    mem_free(n->include);
     wire_client_free(n->client);
     age_recipients_free(n->to);
+    cli_job_clear(&n->job);
     cli_repo_clear(&n->repo);
     cli_cluster_clear(&n->k);
 }
@@ -108,15 +167,20 @@ static enum rc prepare(struct cli *c, const struct backup_args *a, struct runnin
 {
     TRY(cli_recipients(&a->seal, &n->to, e));
     TRY(parse_cluster(a->accept_cluster, &o->accept_cluster, e));
+    TRY(gather(a, &n->include, &o->include_count, e));
+    o->include = n->include;
     TRY(cli_repo_open(c, &a->repo, &n->repo, e));
     TRY(cli_connect(c, &n->k.login, &n->client, e));
-    o->job = cli_repo_job(&a->job);
+    TRY(cli_job_init(c, &a->job, &n->job, e));
+    o->job = n->job.options;
     o->client = n->client;
     o->access = &n->k.access;
     o->recipients = n->to;
     o->allow_other_recipients = a->allow_other_recipients;
     o->tags = &a->tags;
     o->skip_unchanged = a->skip_unchanged;
+    if (a->unless_within_ms > 0)
+        o->unless_since = (clock_unix_ms() - (int64_t)a->unless_within_ms) / 1000;
     if (a->lock_ms > 0)
         o->keep_until = (clock_unix_ms() + (int64_t)a->lock_ms) / 1000;
     cli_stream(n->client, &a->stream, &o->stream);
@@ -135,8 +199,9 @@ static enum rc backup(struct cli *c, const void *args, struct err *e)
     TRY(prepare(c, a, &n, &o, e));
     TRY(repo_backup(n.repo.repo, &o, &n.done, e));
     if (n.done.skipped)
-        log_info("nothing was written since backup %" PRIu64 ": it stays the newest",
+        log_info("backup %" PRIu64 " is as good as a new one: it stays the newest",
                  n.done.record->sequence);
+    tell(&n.done.bundled);
     r = describe(&n.done);
     TRY(cli_show(c, r, e));
     return repo_backup_verdict(&n.done, e);

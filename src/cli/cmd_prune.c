@@ -121,14 +121,16 @@ static enum rc prune(struct cli *c, const void *args, struct err *e)
     AT_END(repo_pruned_clear) struct repo_pruned p = { 0 };
     struct retain_policy policy = retain_policy_default();
     bool carry_out = c->yes && !c->dry_run;
-    const struct repo_prune_options o = {
-        .job = cli_repo_job(&a->job),
+    AT_END(cli_job_clear) struct cli_job job = { 0 };
+    struct repo_prune_options o = {
         .policy = &policy,
         .carry_out = carry_out,
         .accept_clock = a->accept_clock,
     };
 
     TRY(make_policy(a, &policy, e));
+    TRY(cli_job_init(c, &a->job, &job, e));
+    o.job = job.options;
     TRY(cli_repo_open(c, &a->repo, &k, e));
     TRY(repo_prune(k.repo, &o, &p, e));
     tell(&p, carry_out);
@@ -159,7 +161,7 @@ const struct command cmd_prune = {
         "# and do it\n"
         "holdfast prune --cluster prod --keep-daily 14 --yes\n",
     .opts = prune_opts,
-    .uses = CLI_OUTPUT | CLI_STATE | CLI_YES | CLI_DRY_RUN,
+    .uses = CLI_CONNECTION | CLI_OUTPUT | CLI_STATE | CLI_YES | CLI_DRY_RUN,
     .args_size = sizeof(struct prune_args),
     .run = prune,
 };

@@ -41,7 +41,7 @@ static const struct opt tag_opts[] = {
 static enum rc tag(struct cli *c, const void *args, struct err *e)
 {
     const struct log_args *a = args;
-    const struct repo_job_options job = cli_repo_job(&a->job);
+    AT_END(cli_job_clear) struct cli_job job = { 0 };
     AT_END(cli_repo_clear) struct cli_repo k = { 0 };
     const struct chain_item *item;
     OWNED(chain) log = NULL;
@@ -49,8 +49,9 @@ static enum rc tag(struct cli *c, const void *args, struct err *e)
     uint64_t sequence;
 
     TRY(cli_sequence(a->sequence, &sequence, e));
+    TRY(cli_job_init(c, &a->job, &job, e));
     TRY(cli_repo_open(c, &a->repo, &k, e));
-    TRY(repo_tag(k.repo, &job, &sequence, &a->words, e));
+    TRY(repo_tag(k.repo, &job.options, &sequence, &a->words, e));
     TRY(repo_log(k.repo, &log, e));
     TRY(repo_find(log, sequence, &item, e));
     show_backup(r, item->record, &item->tags);
@@ -67,7 +68,7 @@ const struct command cmd_tag = {
     .examples = "holdfast tag latest before-upgrade --repo /mnt/backup --cluster prod\n",
     .operands = tag_operands,
     .opts = tag_opts,
-    .uses = CLI_OUTPUT | CLI_STATE,
+    .uses = CLI_CONNECTION | CLI_OUTPUT | CLI_STATE,
     .args_size = sizeof(struct log_args),
     .run = tag,
 };

@@ -11,7 +11,7 @@
 #include "util/stop.h"
 
 struct read_args {
-    const char *sequence, *output;
+    const char *sequence, *output, *extract;
     struct repo_args repo;
     struct open_args open;
     unsigned level;
@@ -49,8 +49,11 @@ static const struct operand fetch_operands[] = {
 
 static const struct opt fetch_opts[] = {
     REPO_OPTS(read_args, repo, true),
-    OPT(STR, "output", read_args, output, .letter = 'o', .arg = "FILE", .required = true,
-        .help = "where to put it: .db.zst.age as it is stored, .db opened with an identity"),
+    OPT(STR, "output", read_args, output, .letter = 'o', .arg = "FILE",
+        .help = "where to put it: .db.zst.age (.tar.zst.age) as it is stored, .db opened "
+                "with an identity"),
+    OPT(STR, "extract", read_args, extract, .arg = "DIR", .rival = "output",
+        .help = "a bundle's snapshot and files of the host, into this new directory"),
     OPEN_OPTS(read_args, open),
     OPT_DONE,
 };
@@ -162,6 +165,8 @@ static enum rc fetch_it(struct repo *r, const struct chain *log, uint64_t sequen
                         const struct chain_item **item, struct err *e)
 {
     TRY(repo_find(log, sequence, item, e));
+    if (a->extract != NULL)
+        return repo_extract(r, (*item)->record, a->extract, ids, e);
     if (sequence == 0)
         return repo_fetch_newest(r, log, a->output, ids, item, e);
     return repo_fetch(r, (*item)->record, a->output, ids, e);
@@ -177,12 +182,14 @@ static enum rc fetch(struct cli *c, const void *args, struct err *e)
     OWNED(result) r = result_new();
     uint64_t sequence;
 
+    if (a->output == NULL && a->extract == NULL)
+        return err_set(e, RC_USAGE, "where to? give --output FILE or --extract DIR");
     TRY(cli_sequence(a->sequence, &sequence, e));
     TRY(cli_identities(&a->open, &ids, e));
     TRY(cli_repo_open(c, &a->repo, &k, e));
     TRY(repo_log(k.repo, &log, e));
     TRY(fetch_it(k.repo, log, sequence, a, ids, &item, e));
-    result_str(r, "File", "file", a->output);
+    result_str(r, "File", "file", a->output != NULL ? a->output : a->extract);
     show_backup(r, item->record, &item->tags);
     result_i64(r, "High water", "high_water", repo_high_water(k.repo, log));
     TRY(cli_show(c, r, e));

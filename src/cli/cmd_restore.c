@@ -319,6 +319,7 @@ static void raise_high_water(struct restore_args *a, int64_t seen)
 static enum rc restore(struct cli *c, const void *args, struct err *e)
 {
     AT_END(fetched_end) struct fetched f = { 0 };
+    OWNED(age_identities) ids = NULL;
     struct restore_args a = *(const struct restore_args *)args;
 
     a.called = a.words = a.file;
@@ -326,8 +327,9 @@ static enum rc restore(struct cli *c, const void *args, struct err *e)
         return err_set(e, RC_USAGE, "--sequence goes with --repo, and without a FILE");
     if (!from_repository(&a))
         return restore_from(c, &a, e);
+    TRY(cli_identities(&a.open, &ids, e));
     TRY(fetched_begin(c, &a.repo, a.sequence,
-                      a.data_dir == NULL ? "holdfast" : a.data_dir, &f, e));
+                      a.data_dir == NULL ? "holdfast" : a.data_dir, ids, &f, e));
     a.file = f.file;
     a.called = f.called;
     a.words = f.words;

@@ -26,7 +26,8 @@ void fetched_end(struct fetched *f)
 static enum rc name_file(const char *beside, const struct manifest *m, char **out,
                          struct err *e)
 {
-    const char *suffix = strstr(m->object_key, ".db");
+    const char *suffix =
+        m->content == MANIFEST_BUNDLE ? ".db" : strstr(m->object_key, ".db");
     size_t n = strlen(beside);
 
     while (n > 1 && beside[n - 1] == '/')
@@ -46,17 +47,19 @@ static enum rc describe(const struct repo_args *a, const struct chain_item *item
 }
 
 static enum rc fetch(struct fetched *f, uint64_t sequence, const char *beside,
-                     const struct chain_item **item, struct err *e)
+                     const struct age_identities *ids, const struct chain_item **item,
+                     struct err *e)
 {
     TRY(repo_find(f->log, sequence, item, e));
     TRY(name_file(beside, (*item)->record->backup, &f->file, e));
     if (sequence == 0)
-        return repo_fetch_newest(f->from.repo, f->log, f->file, NULL, item, e);
-    return repo_fetch(f->from.repo, (*item)->record, f->file, NULL, e);
+        return repo_fetch_newest(f->from.repo, f->log, f->file, ids, item, e);
+    return repo_fetch(f->from.repo, (*item)->record, f->file, ids, e);
 }
 
 enum rc fetched_begin(struct cli *c, const struct repo_args *a, const char *sequence,
-                      const char *beside, struct fetched *out, struct err *e)
+                      const char *beside, const struct age_identities *ids,
+                      struct fetched *out, struct err *e)
 {
     const struct chain_item *item = NULL;
     uint64_t number;
@@ -68,7 +71,7 @@ enum rc fetched_begin(struct cli *c, const struct repo_args *a, const char *sequ
         log_warn("the log of '%s' does not hang together: run 'holdfast audit'; the "
                  "backup itself is compared with its signed record",
                  a->cluster);
-    TRY(fetch(out, number, beside, &item, e));
+    TRY(fetch(out, number, beside, ids, &item, e));
     out->high_water = repo_high_water(out->from.repo, out->log);
     return describe(a, item, out, e);
 }

@@ -56,10 +56,20 @@ enum rc cli_repo_open(struct cli *c, const struct repo_args *a, struct cli_repo 
     return repo_open(&o, &out->repo, e);
 }
 
-struct repo_job_options cli_repo_job(const struct repo_job_args *a)
+enum rc cli_job_init(struct cli *c, const struct repo_job_args *a, struct cli_job *out,
+                     struct err *e)
 {
-    return (struct repo_job_options){ .signing_key = a->signing_key,
-                                      .wait_ms = a->wait_ms };
+    TRY(cli_connect(c, &out->login, &out->client, e));
+    out->options = (struct repo_job_options){ .signing_key = a->signing_key,
+                                              .wait_ms = a->wait_ms,
+                                              .lease = out->client };
+    return RC_OK;
+}
+
+void cli_job_clear(struct cli_job *j)
+{
+    wire_client_free(j->client);
+    cli_login_clear(&j->login);
 }
 
 enum rc cli_sequence(const char *text, uint64_t *out, struct err *e)

@@ -4,6 +4,7 @@
 #define CLI_REPOS_H
 
 #include "cli/cli.h"
+#include "cli/connect.h"
 #include "repo/job.h"
 #include "repo/repo.h"
 
@@ -20,7 +21,8 @@ struct repo_args {
         .help = "S3: the CA bundle, instead of the system's"),                           \
         OPT(STR, "repo-credentials", args, field.credentials, .arg = "FILE",             \
             .env = OPT_ENV_OWN,                                                          \
-            .help = "S3: credentials as the AWS tools write them; else AWS_* variables"), \
+            .help =                                                                      \
+                "S3: credentials as the AWS tools write them; else AWS_* variables"),    \
         OPT(STR, "repo-profile", args, field.profile, .arg = "NAME", .env = OPT_ENV_OWN, \
             .help = "S3: the section of that file"),                                     \
         OPT(STR, "ssh-key", args, field.ssh_key, .arg = "FILE", .env = OPT_ENV_OWN,      \
@@ -53,14 +55,12 @@ struct repo_job_args {
     uint64_t wait_ms;
 };
 
-#define REPO_JOB_OPTS(args, field)                                                    \
-    OPT(STR, "signing-key", args, field.signing_key, .arg = "FILE",                   \
-        .env = OPT_ENV_OWN,                                                           \
-        .help = "minisign key that signs the records; else the one in the state "     \
-                "directory"),                                                         \
-        OPT(DURATION, "wait", args, field.wait_ms, .arg = "DURATION",                 \
-            .fallback = "0",                                                          \
-            .help = "how long to wait for another job's end; else exit status 11 at " \
+#define REPO_JOB_OPTS(args, field)                                                      \
+    OPT(STR, "signing-key", args, field.signing_key, .arg = "FILE", .env = OPT_ENV_OWN, \
+        .help = "minisign key that signs the records; else the one in the state "       \
+                "directory"),                                                           \
+        OPT(DURATION, "wait", args, field.wait_ms, .arg = "DURATION", .fallback = "0",  \
+            .help = "how long to wait for another job's end; else exit status 11 at "   \
                     "once")
 
 struct cli_repo {
@@ -75,7 +75,16 @@ struct store_options cli_store_options(const struct repo_args *a, const char *ur
 
 enum rc cli_repo_open(struct cli *c, const struct repo_args *a, struct cli_repo *out,
                       struct err *e);
-struct repo_job_options cli_repo_job(const struct repo_job_args *a);
+/* A job that writes, with a connection to the cluster for the lock where the store has
+ * none; nothing is connected to before it is needed. */
+struct cli_job {
+    struct cli_login login;
+    struct wire_client *client;
+    struct repo_job_options options;
+};
+enum rc cli_job_init(struct cli *c, const struct repo_job_args *a, struct cli_job *out,
+                     struct err *e);
+void cli_job_clear(struct cli_job *j);
 
 /* "12" or "latest", which is 0; RC_USAGE. NULL is latest. */
 enum rc cli_sequence(const char *text, uint64_t *out, struct err *e);

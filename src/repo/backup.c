@@ -15,11 +15,13 @@
 #include "util/log.h"
 #include "util/mem.h"
 
-#define OBJECT_NAME "snapshot.db.zst.age"
+#define SNAPSHOT_NAME "snapshot.db.zst.age"
+#define BUNDLE_NAME "bundle.tar.zst.age"
 
 void repo_backup_clear(struct repo_backup *b)
 {
     record_free(b->record);
+    bundle_report_clear(&b->bundled);
     *b = (struct repo_backup){ 0 };
 }
 
@@ -36,6 +38,7 @@ struct run {
     struct record *record;
     bool appending; /* from here on a record may be there, whatever we are told */
     struct repo_proof proof;
+    struct bundle_report bundled;
     int stream_lock, revision_hold;
 };
 
@@ -46,6 +49,7 @@ static void run_end(struct run *n)
     str_list_clear(&n->recipients);
     snap_saved_clear(&n->saved);
     record_free(n->record);
+    bundle_report_clear(&n->bundled);
     os_fd_end(&n->stream_lock);
     os_fd_end(&n->revision_hold);
 }
@@ -133,6 +137,24 @@ static enum rc begins(void *arg, uint64_t cluster, int64_t revision, struct err 
 
 /* ---- the stream ------------------------------------------------------------------- */
 
+static const char *object_name(const struct run *n)
+{
+    return n->o->include_count > 0 ? BUNDLE_NAME : SNAPSHOT_NAME;
+}
+
+static enum rc make_bundle(void *arg, const uint64_t *size, struct sink *next,
+                           struct sink **out, struct err *e)
+{
+    struct run *n = arg;
+    const struct bundle_options o = { .paths = n->o->include,
+                                      .count = n->o->include_count,
+                                      .snapshot_size = size };
+
+    bundle_report_clear(&n->bundled);
+    n->bundled = (struct bundle_report){ 0 };
+    return bundle_pack_new(next, &o, &n->bundled, out, e);
+}
+
 /* Each attempt has an object of its own; what was begun for the last one goes. */
 static enum rc make_end(void *arg, uint64_t size, struct sink **out, struct err *e)
 {
@@ -143,7 +165,7 @@ static enum rc make_end(void *arg, uint64_t size, struct sink **out, struct err 
     (void)size; /* of the database, which is compressed */
     if (n->upload.object[0] != '\0')
         TRY(repo_upload_end(n->repo, &n->upload, e));
-    TRY(repo_upload_begin(n->repo, OBJECT_NAME, &n->upload, e));
+    TRY(repo_upload_begin(n->repo, object_name(n), &n->upload, e));
     TRY(store_put_new(n->repo->store, n->upload.object, &put, &chain, e));
     return repo_beat_sink_new(GIVE(chain), n->job.lock, &n->stored_size, out, e);
 }
@@ -153,7 +175,9 @@ static enum rc stream(struct run *n, struct err *e)
     const struct snap_store_end end = { make_end, n };
     struct snap_save_options o = n->o->stream;
 
-    o.file = OBJECT_NAME;
+    o.file = object_name(n);
+    o.wrap = n->o->include_count > 0 ? make_bundle : NULL;
+    o.wrap_arg = n;
     o.recipients = n->o->recipients;
     o.end = &end;
     o.begins = begins;
@@ -229,7 +253,7 @@ static enum rc fill_record(struct run *n, struct err *e)
     TRY(record_new(RECORD_BACKUP, &n->record, e));
     TRY(manifest_new(&n->record->backup, e));
     m = n->record->backup;
-    m->content = MANIFEST_SNAPSHOT;
+    m->content = n->o->include_count > 0 ? MANIFEST_BUNDLE : MANIFEST_SNAPSHOT;
     m->object_size = n->stored_size;
     memcpy(m->object_sha256, n->saved.sha256, sizeof m->object_sha256);
     note_facts(n, m);
@@ -238,7 +262,7 @@ static enum rc fill_record(struct run *n, struct err *e)
 
 /* ---- nothing new ------------------------------------------------------------------ */
 
-static bool still_stored(struct run *n, const struct manifest *m)
+static bool still_stored(const struct run *n, const struct manifest *m)
 {
     struct store_info info = { 0 };
     struct err e = { 0 };
@@ -254,12 +278,22 @@ static enum rc check_unchanged(struct run *n, bool *unchanged, struct err *e)
     const struct manifest *m = last == NULL ? NULL : last->record->backup;
 
     *unchanged = false;
-    if (m == NULL || last != chain_newest(n->job.log, false) ||
+    if (m == NULL || last != chain_newest(n->job.log, false) || n->o->include_count > 0 ||
         m->etcd_cluster_id != n->view.cluster_id || m->revision != n->view.revision ||
         !still_stored(n, m))
         return RC_OK;
     TRY(repo_prove_again(n->o->access, &n->view, m, unchanged, e));
     return RC_OK;
+}
+
+/* Somebody else was faster. */
+static bool young_enough(const struct run *n)
+{
+    const struct chain_item *last = chain_newest(n->job.log, true);
+
+    return n->o->unless_since != 0 && last != NULL &&
+           last->record->created >= n->o->unless_since &&
+           still_stored(n, last->record->backup);
 }
 
 static enum rc take_last(struct run *n, struct repo_backup *out, struct err *e)
@@ -307,13 +341,15 @@ static void drop_upload(struct run *n)
 
 static enum rc carry_out(struct run *n, struct repo_backup *out, struct err *e)
 {
-    bool unchanged = false;
+    bool unchanged;
     enum rc rc;
 
     TRY(check_recipients(n, e));
     TRY(repo_job_begin(&n->job, n->repo, &n->o->job, e));
-    TRY(look(n, e));
-    if (n->o->skip_unchanged)
+    unchanged = young_enough(n);
+    if (!unchanged)
+        TRY(look(n, e));
+    if (!unchanged && n->o->skip_unchanged)
         TRY(check_unchanged(n, &unchanged, e));
     if (unchanged)
         return take_last(n, out, e);
@@ -327,6 +363,8 @@ static enum rc carry_out(struct run *n, struct repo_backup *out, struct err *e)
     out->reason = n->saved.reason;
     out->voters = n->proof.voters;
     out->agreed = n->proof.agreed;
+    out->bundled = n->bundled;
+    n->bundled = (struct bundle_report){ 0 };
     return RC_OK;
 }
 
@@ -362,5 +400,12 @@ enum rc repo_backup_verdict(const struct repo_backup *b, struct err *e)
                        m->proved_why == NULL ? "" : m->proved_why);
     if (m->degraded != NULL)
         return err_set(e, RC_DEGRADED, "the backup is stored, but %s", m->degraded);
+    if (b->bundled.missing_required > 0)
+        return err_set(
+            e, RC_DEGRADED,
+            "the backup is stored, but %zu file(s) that a recovery of this host "
+            "needs were not found" HINT
+            "they are named above; is this the right host, and the right preset?",
+            b->bundled.missing_required);
     return RC_OK;
 }

@@ -2,7 +2,7 @@
  * encrypted on the way; what is stored is read again; the voters are asked whether they
  * hold the same; a signed record says all of it.
  *
- *     stream -> survey -> gate -> zstd -> age -> sha256 -> beat -> object
+ *     stream -> survey -> gate -> [bundle] -> zstd -> age -> sha256 -> beat -> object
  *
  * No plaintext and no whole copy touches a disk on the way. Until the record is there the
  * object is nothing; whatever ends the run before leaves no backup, and the next run
@@ -10,6 +10,7 @@
 #ifndef REPO_BACKUP_H
 #define REPO_BACKUP_H
 
+#include "bundle/bundle.h"
 #include "care/look.h"
 #include "care/vote.h"
 #include "repo/job.h"
@@ -26,8 +27,12 @@ struct repo_backup_options {
     bool allow_other_recipients; /* than the repository was made for */
     uint64_t accept_cluster; /* etcd's cluster id, when it is another one than before */
     const struct str_list *tags; /* NULL: none */
-    bool skip_unchanged; /* nothing is stored when the newest proved backup is as good */
-    int64_t keep_until;  /* object lock, seconds since 1970; 0: none */
+    bool skip_unchanged;  /* nothing is stored when the newest proved backup is as good */
+    int64_t unless_since; /* nor when a proved one was made since then, by whomever;
+                             seconds since 1970, 0: do not care */
+    int64_t keep_until;   /* object lock, seconds since 1970; 0: none */
+    const struct bundle_path *include; /* of this host, into the same object */
+    size_t include_count;              /* 0: the database alone */
 };
 
 struct repo_backup {
@@ -36,6 +41,7 @@ struct repo_backup {
     char endpoint[256]; /* "" when skipped */
     const char *reason; /* why this member; static text */
     size_t voters, agreed;
+    struct bundle_report bundled; /* zero without `include` */
     uint64_t took_ms;
 };
 void repo_backup_clear(struct repo_backup *b);
@@ -47,7 +53,8 @@ void repo_backup_clear(struct repo_backup *b);
 enum rc repo_backup(struct repo *r, const struct repo_backup_options *o,
                     struct repo_backup *out, struct err *e);
 
-/* RC_OK when it is proved and nothing ails the cluster, else RC_DEGRADED. */
+/* RC_OK when it is proved, nothing ails the cluster, and no file that a recovery needs
+ * was missing; else RC_DEGRADED. */
 enum rc repo_backup_verdict(const struct repo_backup *b, struct err *e);
 
 #endif

@@ -1,7 +1,9 @@
 #include "repo/fetch.h"
 
 #include <inttypes.h>
+#include <string.h>
 
+#include "bundle/bundle.h"
 #include "repo/object.h"
 #include "snapshot/kind.h"
 #include "storage/posix.h"
@@ -37,20 +39,29 @@ static enum rc fetch_opened(struct repo *r, const struct manifest *m, const char
     return repo_object_read(r, m, GIVE(chain), e);
 }
 
+/* ".db.zst.age" of "CLUSTER/backups/ID/snapshot.db.zst.age". */
+static const char *suffix_of(const struct manifest *m)
+{
+    const char *name = strrchr(m->object_key, '/');
+
+    return strchr(name == NULL ? m->object_key : name, '.');
+}
+
 static enum rc fetch_as(struct repo *r, const struct manifest *m, const char *file,
                         const struct age_identities *ids, struct err *e)
 {
-    struct snap_kind want = snap_kind_of_name(file),
-                     is = snap_kind_of_name(m->object_key);
+    struct snap_kind want = snap_kind_of_name(file);
+    const char *suffix = suffix_of(m);
 
-    if (want.age == is.age && want.zstd == is.zstd)
+    if (suffix != NULL && str_ends(file, suffix))
         return fetch_stored(r, m, file, e);
     if (!want.age && !want.zstd)
         return fetch_opened(r, m, file, ids, e);
-    return err_set(e, RC_USAGE,
-                   "a backup is written as it is stored, %s%s, or opened, .db, and the "
-                   "name '%s' says neither",
-                   is.zstd ? ".db.zst" : ".db", is.age ? ".age" : "", file);
+    return err_set(
+        e, RC_USAGE,
+        "a backup is written as it is stored, %s, or opened, .db, and the name "
+        "'%s' says neither",
+        suffix == NULL ? "" : suffix, file);
 }
 
 enum rc repo_fetch(struct repo *r, const struct record *x, const char *file,
@@ -58,6 +69,29 @@ enum rc repo_fetch(struct repo *r, const struct record *x, const char *file,
 {
     if (fetch_as(r, x->backup, file, ids, e) != RC_OK)
         return repo_object_wrap(x, "fetching", e);
+    return RC_OK;
+}
+
+static enum rc extract(struct repo *r, const struct manifest *m, const char *dir,
+                       const struct age_identities *ids, struct err *e)
+{
+    const struct bundle_target target = { .dir = dir, .snapshot_max = SNAP_SIZE_MAX };
+    OWNED(sink) chain = NULL;
+
+    if (m->content != MANIFEST_BUNDLE)
+        return err_set(e, RC_USAGE,
+                       "it is a snapshot alone, with no files of a host" HINT
+                       "fetch it with --output FILE");
+    TRY(bundle_unpack_new(&target, &chain, e));
+    TRY(snap_decode_sink_new(GIVE(chain), ids, NULL, &chain, e));
+    return repo_object_read(r, m, GIVE(chain), e);
+}
+
+enum rc repo_extract(struct repo *r, const struct record *x, const char *dir,
+                     const struct age_identities *ids, struct err *e)
+{
+    if (extract(r, x->backup, dir, ids, e) != RC_OK)
+        return repo_object_wrap(x, "extracting", e);
     return RC_OK;
 }
 

@@ -12,6 +12,11 @@
 enum rc repo_fetch(struct repo *r, const struct record *x, const char *file,
                    const struct age_identities *ids, struct err *e);
 
+/* The snapshot and the files of a bundle, into a directory that is made, and appears
+ * whole or not at all. RC_USAGE for a backup that is no bundle. */
+enum rc repo_extract(struct repo *r, const struct record *x, const char *dir,
+                     const struct age_identities *ids, struct err *e);
+
 /* The newest that verifies: `*item` (from repo_find), or, when its object is lost or
  * altered, the one before it, and so on, each told with what is lost by it. */
 enum rc repo_fetch_newest(struct repo *r, const struct chain *log, const char *file,

@@ -37,7 +37,11 @@ static enum rc take_lock(struct repo_job *j, const struct repo_job_options *o,
     repo_owner(owner);
     TRY(store_open(&j->repo->options.store, &j->lock_store, e));
     want = repo_lock_options(j->repo, j->lock_store, owner);
-    want.lease = o->lease;
+    if (o->lease != NULL) {
+        TRY(repo_lease_init(&j->lease, o->lease, j->repo->identity.id,
+                            j->repo->options.cluster, e));
+        want.lease = &j->lease.lock;
+    }
     want.wait_ms = o->wait_ms;
     TRY(lock_take(&want, &j->lock, e));
     j->fence = (struct log_fence){ lock_fence, j->lock };

@@ -4,17 +4,20 @@
 #define REPO_JOB_H
 
 #include "catalog/lock.h"
+#include "repo/lease.h"
 #include "repo/repo.h"
 
 struct repo_job_options {
-    const char *signing_key;        /* NULL: the one in the state directory */
-    uint64_t wait_ms;               /* for another job's end */
-    const struct lock_lease *lease; /* where the store cannot lock; may be NULL */
+    const char *signing_key;   /* NULL: the one in the state directory */
+    uint64_t wait_ms;          /* for another job's end */
+    struct wire_client *lease; /* of the cluster, used for nothing else: where the store
+                                * cannot lock; may be NULL */
 };
 
 struct repo_job {
     struct repo *repo;
     struct store *lock_store; /* of its own: the beat comes from the chain's thread */
+    struct repo_lease lease;
     struct lock *lock;
     struct chain *log;
     struct minisign_secret key;

@@ -236,7 +236,8 @@ enum rc repo_log_check(const struct chain *log, struct err *e)
 static enum rc no_backup(const struct chain *log, uint64_t sequence, struct err *e)
 {
     if (sequence == 0)
-        return err_set(e, RC_NOTFOUND, "there is no backup of '%s' in the repository" HINT
+        return err_set(e, RC_NOTFOUND,
+                       "there is no backup of '%s' in the repository" HINT
                        "is that the cluster's name? 'holdfast backup' makes one",
                        log->cluster);
     return err_set(e, RC_NOTFOUND,

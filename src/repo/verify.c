@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "bundle/bundle.h"
 #include "filter/lane.h"
 #include "repo/object.h"
 #include "snapshot/gate.h"
@@ -54,6 +55,14 @@ static enum rc judge(void *arg, struct err *e)
     return compare(c->m, &c->verdict, e);
 }
 
+static enum rc open_bundle(struct sink *next, struct sink **out, struct err *e)
+{
+    const struct bundle_target target = { .snapshot = next,
+                                          .snapshot_max = SNAP_SIZE_MAX };
+
+    return bundle_unpack_new(&target, out, e);
+}
+
 enum rc repo_content_sink_new(struct sink *next, const struct age_identities *ids,
                               struct repo_content *c, struct sink **out, struct err *e)
 {
@@ -61,6 +70,8 @@ enum rc repo_content_sink_new(struct sink *next, const struct age_identities *id
 
     TRY(gate_sink_new(GIVE(chain), judge, c, &chain, e));
     TRY(snap_examine_sink_new(GIVE(chain), SNAP_LEVEL_FULL, 0, &c->verdict, &chain, e));
+    if (c->m->content == MANIFEST_BUNDLE)
+        TRY(open_bundle(GIVE(chain), &chain, e));
     TRY(lane_sink_new(GIVE(chain), LANE_BLOCK, LANE_BLOCKS, &chain, e));
     TRY(snap_decode_sink_new(GIVE(chain), ids, &c->verdict.kind, &chain, e));
     *out = GIVE(chain);

@@ -123,6 +123,7 @@ static const char *degraded_by(const struct view *v, const struct snap_member *m
 
 struct attempt {
     struct findings findings;
+    uint64_t announced; /* how many bytes will come */
     struct snap_trailer trailer;
     struct mvcc_facts facts;
     struct snap_store_result stored;
@@ -169,6 +170,8 @@ static enum rc build_chain(const struct snap_save_options *o, uint64_t rate,
     OWNED(sink) chain = NULL;
 
     TRY(snap_store_new(&store, reserve, db_size, &a->stored, &chain, e));
+    if (o->wrap != NULL)
+        TRY(o->wrap(o->wrap_arg, &a->announced, GIVE(chain), &chain, e));
     TRY(gate_sink_new(GIVE(chain), judge, a, &chain, e));
     TRY(mvcc_stream_sink_new(GIVE(chain), SURVEY_MEMORY, &a->findings, &a->facts, &chain,
                              e));
@@ -184,7 +187,7 @@ static enum rc attempt(struct wire_client *c, const struct snap_save_options *o,
                        struct attempt *a, struct err *e)
 {
     uint64_t rate = rate_of(o, wire_endpoint(c, member));
-    const struct wire_snapshot_options limits = { 0 };
+    const struct wire_snapshot_options limits = { .announced = &a->announced };
     const struct snap_store_options store = store_of(o);
     OWNED(sink) chain = NULL;
     struct wire_snapshot got;

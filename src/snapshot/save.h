@@ -32,6 +32,12 @@ struct snap_save_options {
     bool allow_same_filesystem; /* as a running etcd's data, down to the usual reserve */
     const struct snap_store_end *end; /* NULL: a local file; else `file` only names it */
 
+    /* What the checked bytes go through before they are compressed, a bundle for example;
+     * *size is set when the first one comes. NULL: nothing. */
+    enum rc (*wrap)(void *arg, const uint64_t *size, struct sink *next, struct sink **out,
+                    struct err *e);
+    void *wrap_arg;
+
     /* Called before the first stream: what is saved is this revision of this cluster, or
      * a later one. Its failure ends the save. NULL: nobody wants to know. */
     enum rc (*begins)(void *arg, uint64_t cluster, int64_t revision, struct err *e);

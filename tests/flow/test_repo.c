@@ -5,11 +5,27 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "repo/lease.h"
+#include "tests/flow/golden.h"
 #include "tests/flow/history.h"
 #include "tests/flow/picture.h"
 #include "tests/flow/vault.h"
+#include "tests/lib/objectstore.h"
+#include "tests/lib/tmpfs.h"
+#include "tests/store/sshd.h"
+#include "wire/lease.h"
+
+#define REPO_ON_36(name)                        \
+    static void name##_on_36(void);             \
+    CASE(repo, name, .timeout = FLOW_TIMEOUT_S) \
+    {                                           \
+        flow_need("3.6");                       \
+        name##_on_36();                         \
+    }                                           \
+    static void name##_on_36(void)
 
 static const char canary[] = "canary-9f86d081884c7d65";
 
@@ -31,6 +47,21 @@ static void opens_with_standard_tools(const struct vault *v, const char *stored,
     PEER(p, "sh", "-c", script, "sh", v->key, stored, opened);
 }
 
+static void revoke_unused(struct wire_client *w)
+{
+    AT_END(wire_leases_clear) struct wire_leases all = { 0 };
+    struct err e = { 0 };
+
+    OK(wire_lease_list(w, &all, &e), &e);
+    for (size_t i = 0; i < all.count; i++) {
+        AT_END(wire_lease_clear) struct wire_lease l = { 0 };
+
+        OK(wire_lease_get(w, all.ids[i], true, &l, &e), &e);
+        if (l.granted_ttl == REPO_LEASE_S)
+            OK(wire_lease_revoke(w, all.ids[i], &e), &e);
+    }
+}
+
 static void restores(const struct vault *v, const struct cluster_backend *b,
                      const char *file, const struct picture *before)
 {
@@ -38,7 +69,6 @@ static void restores(const struct vault *v, const struct cluster_backend *b,
     PICTURE after = { 0 };
     OWNED(wire_client) w = NULL;
 
-    (void)v;
     flow_plan(&to, b, 1);
     TOOL(p, 0, "restore", file, "--name", to.members[0].name, "--data-dir",
          to.members[0].data_dir, "--initial-cluster", cluster_initial(&to, 1),
@@ -46,6 +76,8 @@ static void restores(const struct vault *v, const struct cluster_backend *b,
          "0");
     cluster_boot_first(&to, 1);
     flow_connect(&to, &w);
+    if (v->lock_is_lease) /* it is in the backup, and ends by itself after a minute */
+        revoke_unused(w);
     picture_take(w, &after);
     picture_same(before, &after, "after backup and restore");
 }
@@ -106,4 +138,163 @@ EACH_ETCD(repo, a_backup_comes_back)
 
     vault_make(&v, vault_directory(), NULL);
     the_whole_way(b, &v);
+}
+
+/* ---- the same way into other stores ----------------------------------------------- */
+
+REPO_ON_36(the_same_in_a_store_that_speaks_s3)
+{
+    OBJECTSTORE o;
+    struct vault v;
+    char credentials[600];
+
+    objectstore_start(&o, "radosgw", NULL);
+    objectstore_bucket(&o, "backups", 0);
+    snprintf(credentials, sizeof credentials, "HOLDFAST_REPO_CREDENTIALS=%s",
+             o.credentials);
+    vault_make(&v, objectstore_url(&o, "backups/etcd"),
+               (const char *const[]){ credentials, NULL });
+    the_whole_way(cluster_backend("3.6"), &v);
+}
+
+REPO_ON_36(the_same_over_sftp)
+{
+    AT_END(sshd_stop) struct sshd d = { 0 };
+    struct vault v;
+    char key[700], hosts[700];
+
+    sshd_start(&d);
+    snprintf(key, sizeof key, "HOLDFAST_SSH_KEY=%s", d.identity);
+    snprintf(hosts, sizeof hosts, "HOLDFAST_KNOWN_HOSTS=%s", d.known_hosts);
+    vault_make(&v, d.url, (const char *const[]){ key, hosts, NULL });
+    v.lock_is_lease = true;
+    the_whole_way(cluster_backend("3.6"), &v);
+    cr_assert_null(vault_leak(d.files, canary));
+}
+
+/* ---- a bundle --------------------------------------------------------------------- */
+
+static void check_extracted(const struct vault *v, const char *pki)
+{
+    static const char same[] = "cmp \"$1/files$2/ca.key\" \"$2/ca.key\"; "
+                               "cmp \"$1/snapshot.db\" \"$3\"";
+    char dir[600], alone[600];
+
+    snprintf(dir, sizeof dir, "%s", path_in(v->dir, "extracted"));
+    snprintf(alone, sizeof alone, "%s", path_in(v->dir, "alone.db"));
+    VAULT(p, v, 0, "fetch", "latest", "--extract", dir, "-i", v->key);
+    VAULT(open, v, 0, "fetch", "latest", "-o", alone, "-i", v->key);
+    PEER(q, "sh", "-ec", same, "sh", dir, pki, alone);
+    VAULT(again, v, 5, "fetch", "latest", "--extract", dir, "-i", v->key);
+}
+
+REPO_ON_36(a_bundle_brings_the_files_of_the_host)
+{
+    CLUSTER c = { 0 };
+    OWNED(wire_client) w = NULL;
+    char pki[600], data[600];
+    struct vault v;
+
+    vault_make(&v, vault_directory(), NULL);
+    snprintf(pki, sizeof pki, "%s", tmpdir_new());
+    golden_write(path_in(pki, "ca.key"), canary, strlen(canary));
+    snprintf(data, sizeof data, "%s", path_in(v.dir, "data"));
+    cluster_start(&c, cluster_backend("3.6"), &(struct cluster_options){ .members = 1 });
+    flow_connect(&c, &w);
+    history_fill(w, "k", 300, 200);
+    VAULT(missing, &v, 8, "backup", "--endpoints", cluster_endpoints(&c), "--include",
+          pki, "--include", "/nowhere/at/all");
+    cr_assert_not_null(strstr(missing.err, "/nowhere/at/all"), "%s", missing.err);
+    VAULT(p, &v, 0, "backup", "--endpoints", cluster_endpoints(&c), "--include", pki);
+    check_no_leak(&v);
+    VAULT(full, &v, 0, "verify", "--all", "--level", "full", "-i", v.key);
+    check_extracted(&v, pki);
+    VAULT(restore, &v, 0, "restore", "-i", v.key, "--data-dir", data);
+    cr_assert_eq(access(path_in(data, "member"), F_OK), 0);
+    cr_assert_neq(access(path_in(v.dir, "data.fetched.db"), F_OK), 0);
+}
+
+/* ---- what was seen is never seen again under another value ------------------------ */
+
+REPO_ON_36(a_restore_goes_past_all_that_was_ever_seen)
+{
+    CLUSTER c = { 0 };
+    OWNED(wire_client) w = NULL;
+    OWNED(json) first = NULL;
+    OWNED(json) second = NULL;
+    OWNED(json) done = NULL;
+    struct vault v;
+
+    vault_make(&v, vault_directory(), NULL);
+    cluster_start(&c, cluster_backend("3.6"), &(struct cluster_options){ .members = 1 });
+    flow_connect(&c, &w);
+    history_fill(w, "k", 300, 20);
+    back_up(&v, &c, &first);
+    history_fill(w, "l", 500, 20);
+    back_up(&v, &c, &second);
+    VAULT(p, &v, 0, "restore", "--sequence", "1", "-i", v.key, "--data-dir",
+          path_in(v.dir, "data"), "--json");
+    flow_json(&p, &done);
+    cr_assert_eq(flow_number(done, "snapshot_revision"), flow_number(first, "revision"));
+    cr_assert_gt(flow_number(done, "revision"), flow_number(second, "revision"));
+}
+
+/* ---- never at etcd's expense ------------------------------------------------------ */
+
+/* A server and an empty directory on one small disk. */
+static bool share_a_disk(const char *disk, struct cluster *c, char *repo, size_t n)
+{
+    OWNED(wire_client) w = NULL;
+
+    if (!tmpfs_mount(disk, "size=256m"))
+        return false;
+    setenv("TMPDIR", disk, 1);
+    cluster_start(c, cluster_backend("3.6"), &(struct cluster_options){ .members = 1 });
+    flow_connect(c, &w);
+    history_fill(w, "k", 4000, 1000);
+    snprintf(repo, n, "%s", tmpdir_new());
+    return true;
+}
+
+/* All but a tenth, which is not for backups, and a little. */
+static void fill_up(const char *disk)
+{
+    char size[32];
+    struct statvfs fs;
+
+    cr_assert_eq(statvfs(disk, &fs), 0);
+    snprintf(size, sizeof size, "%llu",
+             (unsigned long long)(fs.f_bavail - fs.f_blocks / 10) * fs.f_frsize -
+                 (128ULL << 10));
+    PEER(p, "fallocate", "-l", size, path_in(disk, "ballast"));
+}
+
+REPO_ON_36(a_backup_never_takes_the_room_of_a_running_etcd)
+{
+    CLUSTER c = { 0 };
+    OWNED(wire_client) w = NULL;
+    const char *disk = tmpdir_new();
+    char repo[600];
+    struct vault v;
+    int64_t before;
+
+    vault_plan(&v, "", NULL);
+    if (!share_a_disk(disk, &c, repo, sizeof repo))
+        return;
+    vault_set(&v, "HOLDFAST_REPO", repo);
+    flow_connect(&c, &w);
+    before = history_revision(w);
+    vault_set(&v, "HOLDFAST_ALLOW_SAME_FILESYSTEM", "false");
+    VAULT(refused, &v, 5, "repo", "init", repo);
+    cr_assert_not_null(strstr(refused.err, "stops etcd"), "%s", refused.err);
+    vault_set(&v, "HOLDFAST_ALLOW_SAME_FILESYSTEM", "true");
+    VAULT(init, &v, 0, "repo", "init", repo);
+    fill_up(disk);
+    VAULT(full, &v, 6, "backup", "--endpoints", cluster_endpoints(&c));
+    cr_assert_eq(vault_count(&v), 0);
+    cr_assert_null(vault_leak(repo, "age-encryption.org"), "an object is left");
+    history_put(w, "after", "the full disk");
+    cr_assert_eq(history_revision(w), before + 1);
+    cluster_stop(&c);
+    tmpfs_unmount(disk);
 }
