@@ -2,7 +2,6 @@
 
 #include <inttypes.h>
 
-#include "mvcc/survey.h"
 #include "util/findings.h"
 #include "util/mem.h"
 
@@ -120,6 +119,45 @@ static enum rc on_pair(void *arg, struct bytes key, struct bytes value, uint64_t
     return replaced ? RC_OK : put(p, key, value, page, e);
 }
 
+/* ---- records given once more ------------------------------------------------------- */
+
+static enum rc again_bucket(void *arg, struct bytes name, struct err *e)
+{
+    (void)e;
+    ((struct pass *)arg)->bucket = mvcc_bucket_find(name);
+    return RC_OK;
+}
+
+static enum rc again_pair(void *arg, struct bytes key, struct bytes value, uint64_t page,
+                          struct err *e)
+{
+    struct pass *p = arg;
+    uint32_t crc = 0;
+
+    if (p->bucket != MVCC_KEY || is_dropped(p))
+        return RC_OK;
+    if (mvcc_history_wants_crc(p->history))
+        crc = mvcc_pair_crc(key, value);
+    return mvcc_history_pair(p->history, key, value, crc, page, e);
+}
+
+/* The history's keys may be more than it holds at once. */
+static enum rc repeat(const struct bolt_file *file, struct pass *p, struct err *e)
+{
+    const struct bolt_visitor v = { p, again_bucket, again_pair };
+    struct bolt_walk_result walked;
+    bool again;
+
+    TRY(mvcc_history_again(p->history, NULL, &again, e));
+    while (again) {
+        p->ordinal = 0;
+        TRY(bolt_walk(file, &v, NULL, &walked, e));
+        TRY(bolt_file_intact(file, e));
+        TRY(mvcc_history_again(p->history, NULL, &again, e));
+    }
+    return RC_OK;
+}
+
 /* Walks it all with p->keep and p->builder; fills p->sums. */
 static enum rc walk(const struct bolt_file *file, struct pass *p,
                     const struct defrag_marks *marks, struct findings *f,
@@ -134,16 +172,13 @@ static enum rc walk(const struct bolt_file *file, struct pass *p,
 
     TRY(mvcc_history_new(&options, f, &history, e));
     mvcc_powers_init(&p->powers);
-    /* What a compaction drops is not to be given to it, so nothing is given twice. */
-    if (p->keep == NULL)
-        mvcc_history_bound(history, MVCC_KEYS_BESIDE);
+    mvcc_history_bound(history, MVCC_KEYS_BESIDE);
     p->history = history;
     p->bucket = MVCC_BUCKETS;
     TRY(bolt_walk(file, &v, NULL, out, e));
     TRY(bolt_file_intact(file, e));
     TRY(end_bucket(p, e));
-    if (p->keep == NULL)
-        TRY(mvcc_history_repeat(history, file, NULL, e));
+    TRY(repeat(file, p, e));
     return mvcc_history_finish(history, NULL, &p->sums->history, e);
 }
 
@@ -199,14 +234,19 @@ enum rc defrag_decide(const struct bolt_file *file, const struct defrag_keep_rul
 {
     OWNED(defrag_keep) keep = NULL;
     struct bolt_walk_result walked;
+    bool again = true;
 
     TRY(defrag_keep_new(rule, &keep, e));
 
     struct deciding d = { .keep = keep };
     const struct bolt_visitor v = { &d, decide_bucket, decide_pair };
 
-    TRY(bolt_walk(file, &v, NULL, &walked, e));
-    TRY(bolt_file_intact(file, e));
+    defrag_keep_bound(keep, MVCC_KEYS_BESIDE);
+    while (again) {
+        TRY(bolt_walk(file, &v, NULL, &walked, e));
+        TRY(bolt_file_intact(file, e));
+        TRY(defrag_keep_again(keep, &again, e));
+    }
     defrag_keep_settle(keep);
     *out = GIVE(keep);
     return RC_OK;

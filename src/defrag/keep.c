@@ -4,7 +4,7 @@
 #include "util/mem.h"
 #include "util/os.h"
 
-enum { WORD = 64, WORDS_MIN = 1024 };
+enum { WORD = 64, WORDS_MIN = 1024, SHIFT_MAX = 16 };
 
 struct defrag_keep {
     struct defrag_keep_rule rule;
@@ -14,6 +14,11 @@ struct defrag_keep {
     size_t words;
     uint32_t count; /* of these records */
     bool above;     /* records beyond the revision have begun */
+
+    size_t keys_max; /* 0: no bound */
+    unsigned shift;  /* keys are in 2^shift parts */
+    uint32_t part;   /* the one at hand: 0 in the first pass */
+    uint32_t at;     /* records so far in this pass */
 };
 
 enum rc defrag_keep_new(const struct defrag_keep_rule *rule, struct defrag_keep **out,
@@ -94,9 +99,9 @@ static enum rc reserve_bit(struct defrag_keep *k, struct err *e)
     size_t more = k->words == 0 ? WORDS_MIN : k->words * 2;
     uint64_t *grown;
 
-    if (k->count / WORD < k->words)
+    if (k->at / WORD < k->words)
         return RC_OK;
-    if (k->count >= MVCC_KEY_NOT_KEPT - WORD)
+    if (k->at >= MVCC_KEY_NOT_KEPT - WORD)
         return err_set(e, RC_REFUSED, "more than %u records are too many to compact",
                        MVCC_KEY_NOT_KEPT - WORD);
     grown = mem_resize(k->stays, more, sizeof *grown);
@@ -108,12 +113,47 @@ static enum rc reserve_bit(struct defrag_keep *k, struct err *e)
     return RC_OK;
 }
 
+/* A mapped file may change under its reader. */
+static enum rc changed(struct err *e)
+{
+    return err_set(e, RC_CORRUPT, "the records changed while they were read");
+}
+
+/* Half of the keys at hand wait for a pass of their own. */
+static void halve(struct defrag_keep *k)
+{
+    k->shift++;
+    for (size_t i = 0; i < k->keys.count; i++)
+        if (mvcc_key_part(k->keys.items[i].id_b, k->shift) != k->part)
+            keep_only(k, &k->keys.items[i], MVCC_KEY_NOT_KEPT);
+    mvcc_keys_retain(&k->keys, k->shift, k->part);
+}
+
+static enum rc take(struct defrag_keep *k, const struct mvcc_record *r, struct err *e)
+{
+    struct mvcc_key *entry;
+
+    if (k->part > 0 && k->at == k->count)
+        return changed(e);
+    TRY(reserve_bit(k, e));
+    if (mvcc_key_part(r->key.b, k->shift) == k->part) {
+        TRY(mvcc_keys_at(&k->keys, r->key, &entry, e));
+        decide(k, entry, r, k->at);
+    }
+    k->at++;
+    if (k->part > 0)
+        return RC_OK;
+    k->count = k->at;
+    if (k->keys.count == k->keys_max && k->keys_max > 0 && k->shift < SHIFT_MAX)
+        halve(k);
+    return RC_OK;
+}
+
 enum rc defrag_keep_add(struct defrag_keep *k, struct bytes key, struct bytes value,
                         struct err *e)
 {
     struct mvcc_record r;
     struct mvcc_rev rev;
-    struct mvcc_key *entry;
 
     if (k->above)
         return RC_OK;
@@ -122,9 +162,25 @@ enum rc defrag_keep_add(struct defrag_keep *k, struct bytes key, struct bytes va
     if (k->above)
         return RC_OK;
     TRY(mvcc_record_read(k->seed, &rev, value, &r, e));
-    TRY(reserve_bit(k, e));
-    TRY(mvcc_keys_at(&k->keys, r.key, &entry, e));
-    decide(k, entry, &r, k->count++);
+    return take(k, &r, e);
+}
+
+void defrag_keep_bound(struct defrag_keep *k, size_t keys_max)
+{
+    k->keys_max = keys_max;
+}
+
+enum rc defrag_keep_again(struct defrag_keep *k, bool *again, struct err *e)
+{
+    if (k->at != k->count)
+        return changed(e);
+    *again = k->part + 1 < UINT32_C(1) << k->shift;
+    if (!*again)
+        return RC_OK;
+    k->part++;
+    k->at = 0;
+    k->above = false;
+    mvcc_keys_retain(&k->keys, 0, UINT32_MAX);
     return RC_OK;
 }
 

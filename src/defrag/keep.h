@@ -6,7 +6,8 @@
  * Whatever lies above the revision stays, so only records up to it are looked at.
  *
  * Memory while deciding: an entry of mvcc/keys.h for each key that has such a record, and
- * one bit for each such record. Afterwards the bits are all that is left. */
+ * one bit for each such record. Afterwards the bits are all that is left. Whoever can
+ * give the records again bounds the keys, as in mvcc/history.h. */
 #ifndef DEFRAG_KEEP_H
 #define DEFRAG_KEEP_H
 
@@ -30,6 +31,12 @@ OWN_DEFINE(defrag_keep)
 /* The next pair of bucket key. RC_CORRUPT when it cannot be read. */
 enum rc defrag_keep_add(struct defrag_keep *k, struct bytes key, struct bytes value,
                         struct err *e);
+
+/* Before the first pair: so many keys are held at once; for those that do not fit all
+ * pairs must be given again, as often as defrag_keep_again asks, or RC_CORRUPT when they
+ * are not the same. Call it then whenever all were given. */
+void defrag_keep_bound(struct defrag_keep *k, size_t keys_max);
+enum rc defrag_keep_again(struct defrag_keep *k, bool *again, struct err *e);
 
 /* All pairs are in: gives back the memory of the keys. */
 void defrag_keep_settle(struct defrag_keep *k);

@@ -6,19 +6,34 @@
 #include "tests/lib/fault.h"
 #include "tests/unit/defrag/model.h"
 
-static enum rc decide(const struct model *m, struct defrag_keep_rule rule,
-                      struct defrag_keep **out, struct err *e)
+static enum rc give(const struct model *m, size_t count, struct defrag_keep *k,
+                    struct err *e)
 {
-    OWNED(defrag_keep) k = NULL;
-
-    TRY(defrag_keep_new(&rule, &k, e));
-    for (size_t i = 0; i < m->count; i++) {
+    for (size_t i = 0; i < count; i++) {
         AT_END(buf_clear) struct buf key = { 0 };
         AT_END(buf_clear) struct buf value = { 0 };
 
         model_pair(m, i, &key, &value);
         TRY(defrag_keep_add(k, (struct bytes){ key.p, key.n },
                             (struct bytes){ value.p, value.n }, e));
+    }
+    return RC_OK;
+}
+
+/* With all keys at hand, or a few. */
+static enum rc decide(const struct model *m, struct defrag_keep_rule rule,
+                      struct defrag_keep **out, struct err *e)
+{
+    static const size_t bounds[] = { 0, 2, 3, 4 };
+    static size_t turn;
+    OWNED(defrag_keep) k = NULL;
+    bool again = true;
+
+    TRY(defrag_keep_new(&rule, &k, e));
+    defrag_keep_bound(k, bounds[turn++ % 4]);
+    while (again) {
+        TRY(give(m, m->count, k, e));
+        TRY(defrag_keep_again(k, &again, e));
     }
     defrag_keep_settle(k);
     *out = GIVE(k);
@@ -89,6 +104,28 @@ CASE(keep, beyond_the_revision_everything_stays)
     OK(decide(&m, (struct defrag_keep_rule){ 1, false }, &k, &e), &e);
     for (uint64_t i = 0; i < m.count + 100; i++)
         cr_assert(defrag_keep_has(k, i), "record %" PRIu64, i);
+}
+
+CASE(keep, notices_records_that_changed_between_passes)
+{
+    static struct model m;
+
+    model_make(&m, 7, 60);
+    for (int fewer = 0; fewer < 2; fewer++) {
+        OWNED(defrag_keep) k = NULL;
+        struct err e = { 0 };
+        bool again;
+
+        OK(defrag_keep_new(&(struct defrag_keep_rule){ m.revision, false }, &k, &e), &e);
+        defrag_keep_bound(k, 2);
+        OK(give(&m, m.count - !fewer, k, &e), &e);
+        OK(defrag_keep_again(k, &again, &e), &e);
+        cr_assert(again);
+        cr_assert_eq(fewer ? give(&m, m.count - 1, k, &e) : RC_OK, RC_OK);
+        cr_assert_eq(fewer ? defrag_keep_again(k, &again, &e) : give(&m, m.count, k, &e),
+                     RC_CORRUPT);
+        cr_assert_str_eq(e.why, "the records changed while they were read");
+    }
 }
 
 CASE(keep, takes_no_record_that_it_cannot_read)
