@@ -110,6 +110,37 @@ enum rc index_rebuild(struct index *x, const char *repo, const char *cluster,
     return rc;
 }
 
+struct one {
+    struct buf *record, *signature;
+    bool found;
+};
+
+static enum rc take_one(void *arg, const struct sql_row *row, struct err *e)
+{
+    struct one *o = arg;
+    struct bytes record = sql_row_blob(row, 0), signature = sql_row_blob(row, 1);
+
+    TRY(buf_add(o->record, record.p, record.n, e));
+    TRY(buf_add(o->signature, signature.p, signature.n, e));
+    o->found = true;
+    return RC_OK;
+}
+
+enum rc index_get(struct index *x, const char *repo, const char *cluster,
+                  uint64_t sequence, struct buf *record, struct buf *signature,
+                  bool *found, struct err *e)
+{
+    struct one o = { record, signature, false };
+
+    TRY(sql_each(x->db,
+                 "SELECT body, signature FROM record"
+                 " WHERE repo = ? AND cluster = ? AND sequence = ?",
+                 SQL(SQL_TEXT(repo), SQL_TEXT(cluster), SQL_INT((int64_t)sequence)),
+                 take_one, &o, e));
+    *found = o.found;
+    return RC_OK;
+}
+
 static enum rc add_record(void *arg, const struct sql_row *row, struct err *e)
 {
     return chain_add(arg, (uint64_t)sql_row_int(row, 0), sql_row_blob(row, 1),

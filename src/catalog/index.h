@@ -26,6 +26,11 @@ enum rc index_put(struct index *x, const char *repo, const char *cluster,
 enum rc index_forget(struct index *x, const char *repo, const char *cluster,
                      uint64_t sequence, struct err *e);
 
+/* One of them; `found` tells whether there is one. The caller clears both. */
+enum rc index_get(struct index *x, const char *repo, const char *cluster,
+                  uint64_t sequence, struct buf *record, struct buf *signature,
+                  bool *found, struct err *e);
+
 /* All of a cluster's records, by sequence, into a chain (chain_new, not yet closed). */
 enum rc index_chain(struct index *x, struct chain *into, struct err *e);
 

@@ -100,39 +100,54 @@ static enum rc read_into(struct store *s, struct chain *c, uint64_t sequence,
     return chain_add(c, sequence, bytes_of(&r.record), bytes_of(&r.signature), e);
 }
 
+/* One object of the log, as the listing names it. */
+struct listed {
+    uint64_t sequence;
+    char name[RECORD_KEY_SIZE]; /* "" for a record; a signature's key */
+};
+
 struct listing {
     const char *cluster;
-    uint64_t *sequences;
+    struct listed *items;
     size_t count, room;
 };
 
 static void listing_end(struct listing *l)
 {
-    mem_free(l->sequences);
+    mem_free(l->items);
+}
+
+static enum rc grow(struct listing *l, struct err *e)
+{
+    struct listed *more;
+
+    if (l->count < l->room)
+        return RC_OK;
+    l->room = l->room == 0 ? 256 : l->room * 2;
+    more = mem_resize(l->items, l->room, sizeof *more);
+    if (more == NULL)
+        return err_set(e, RC_NOMEM, "no memory for %zu records", l->room);
+    l->items = more;
+    return RC_OK;
 }
 
 static enum rc take_key(void *arg, const struct store_info *info, struct err *e)
 {
     struct listing *l = arg;
-    uint64_t sequence, *more;
+    struct listed one = { 0 };
 
-    switch (record_key_parse(l->cluster, info->key, &sequence)) {
-    case RECORD_FILE_SIGNATURE:
-        return RC_OK;
+    switch (record_key_parse(l->cluster, info->key, &one.sequence)) {
     case RECORD_FILE_OTHER:
         log_warn("'%s' is no record of a repository and is passed over", info->key);
         return RC_OK;
+    case RECORD_FILE_SIGNATURE:
+        snprintf(one.name, sizeof one.name, "%s", info->key);
+        break;
     case RECORD_FILE_RECORD:
         break;
     }
-    if (l->count == l->room) {
-        l->room = l->room == 0 ? 256 : l->room * 2;
-        more = mem_resize(l->sequences, l->room, sizeof *more);
-        if (more == NULL)
-            return err_set(e, RC_NOMEM, "no memory for %zu records", l->room);
-        l->sequences = more;
-    }
-    l->sequences[l->count++] = sequence;
+    TRY(grow(l, e));
+    l->items[l->count++] = one;
     return RC_OK;
 }
 
@@ -146,22 +161,76 @@ static enum rc list(struct store *s, const char *cluster, struct listing *out,
     return store_list(s, prefix, take_key, out, e);
 }
 
-enum rc log_read(struct store *s, const char *repo, const char *cluster,
-                 const struct minisign_trust *trust, struct chain **out, struct err *e)
+/* Are the record's own signature and it still there side by side? Signatures come before
+ * the record in the order of keys. */
+static bool signature_listed(const struct listing *l, size_t record,
+                             const struct record_link *at)
+{
+    char key[RECORD_KEY_SIZE];
+
+    record_signature_key(l->cluster, at, key);
+    while (record-- > 0 && l->items[record].sequence == at->sequence)
+        if (strcmp(l->items[record].name, key) == 0)
+            return true;
+    return false;
+}
+
+/* From the index, when it has the record that the listing speaks of. */
+static enum rc recall(struct index *known, struct chain *c, const struct listing *l,
+                      size_t n, bool *found, struct err *e)
+{
+    AT_END(log_record_clear) struct log_record r = { 0 };
+    uint64_t sequence = l->items[n].sequence;
+    struct record_link at;
+
+    *found = false;
+    if (known == NULL)
+        return RC_OK;
+    TRY(index_get(known, c->repo, c->cluster, sequence, &r.record, &r.signature, found,
+                  e));
+    if (!*found)
+        return RC_OK;
+    TRY(link_of(sequence, bytes_of(&r.record), &at, e));
+    *found = signature_listed(l, n, &at);
+    if (!*found)
+        return RC_OK;
+    return chain_add(c, sequence, bytes_of(&r.record), bytes_of(&r.signature), e);
+}
+
+static enum rc read_all(struct store *s, struct index *known, struct chain *c,
+                        const struct listing *l, struct err *e)
+{
+    for (size_t i = 0; i < l->count; i++) {
+        bool found = false;
+
+        if (l->items[i].name[0] != '\0')
+            continue;
+        progress("records", i, l->count);
+        TRY(recall(known, c, l, i, &found, e));
+        if (!found)
+            TRY(read_into(s, c, l->items[i].sequence, e));
+    }
+    return RC_OK;
+}
+
+enum rc log_read_known(struct store *s, const char *repo, const char *cluster,
+                       const struct minisign_trust *trust, struct index *known,
+                       struct chain **out, struct err *e)
 {
     AT_END(listing_end) struct listing l = { 0 };
     OWNED(chain) c = NULL;
 
     TRY(chain_new(repo, cluster, trust, &c, e));
-    if (list(s, cluster, &l, e) != RC_OK)
-        return err_wrap(e, "listing the log of '%s' in '%s'", cluster, store_name(s));
-    for (size_t i = 0; i < l.count; i++) {
-        progress("records", i, l.count);
-        if (read_into(s, c, l.sequences[i], e) != RC_OK)
-            return err_wrap(e, "reading the log of '%s' in '%s'", cluster, store_name(s));
-    }
+    if (list(s, cluster, &l, e) != RC_OK || read_all(s, known, c, &l, e) != RC_OK)
+        return err_wrap(e, "reading the log of '%s' in '%s'", cluster, store_name(s));
     *out = GIVE(c);
     return RC_OK;
+}
+
+enum rc log_read(struct store *s, const char *repo, const char *cluster,
+                 const struct minisign_trust *trust, struct chain **out, struct err *e)
+{
+    return log_read_known(s, repo, cluster, trust, NULL, out, e);
 }
 
 /* ---- writing --------------------------------------------------------------------------

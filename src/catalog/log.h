@@ -3,12 +3,21 @@
 #define CATALOG_LOG_H
 
 #include "catalog/chain.h"
+#include "catalog/index.h"
 #include "storage/store.h"
 
 /* Reads every record and signature below CLUSTER/records/ into a chain that is not yet
  * closed. An object that cannot be a record is passed over with a warning in the log. */
 enum rc log_read(struct store *s, const char *repo, const char *cluster,
                  const struct minisign_trust *trust, struct chain **out, struct err *e);
+
+/* The same, but what `known` (NULL: nothing) has of a record whose signature the store
+ * still lists is not fetched again: one listing, and only what is new. That a record was
+ * altered in the store since is for whoever verifies; it changes nothing of what is
+ * believed. */
+enum rc log_read_known(struct store *s, const char *repo, const char *cluster,
+                       const struct minisign_trust *trust, struct index *known,
+                       struct chain **out, struct err *e);
 
 /* One record whole: its bytes, and its signature's when there is one. An object that is
  * too large to be a record has no bytes, and is a stray of its number. RC_NOTFOUND. */

@@ -134,6 +134,91 @@ CASE(catalog_log, minisign_checks_a_record_in_a_directory)
     cr_assert_eq(check.status, 0, "%s in %s", check.err, listing);
 }
 
+/* ---- with an index --------------------------------------------------------------------
+ */
+
+static struct chain *read_known(struct store *s, struct index *x)
+{
+    struct chain *c = NULL;
+    struct err e = { 0 };
+
+    OK(log_read_known(s, SAMPLE_REPO, SAMPLE_CLUSTER, sample_trust(), x, &c, &e), &e);
+    OK(chain_close(c, NULL, 0, &e), &e);
+    return c;
+}
+
+static void remember(struct index *x, struct store *s, uint64_t sequence)
+{
+    AT_END(log_record_clear) struct log_record r = { 0 };
+    struct index_record row = { .sequence = sequence };
+    struct err e = { 0 };
+
+    OK(log_read_one(s, SAMPLE_CLUSTER, sequence, &r, &e), &e);
+    row.record = sample_bytes(&r.record);
+    row.signature = sample_bytes(&r.signature);
+    OK(index_put(x, SAMPLE_REPO, SAMPLE_CLUSTER, &row, &e), &e);
+}
+
+static struct index *index_of(struct store *s, uint64_t records)
+{
+    struct index *x = NULL;
+    struct err e = { 0 };
+
+    OK(index_open(tmpdir_new(), &x, &e), &e);
+    for (uint64_t i = 1; i <= records; i++)
+        remember(x, s, i);
+    return x;
+}
+
+CASE(catalog_log, what_the_index_has_is_not_fetched_again)
+{
+    OWNED(store) inner = with_backups(5);
+    OWNED(index) x = index_of(inner, 4);
+    struct trouble t = { .kind = TROUBLE_NONE };
+    OWNED(store) s = trouble_store(inner, &t);
+    OWNED(chain) c = read_known(s, x);
+    OWNED(chain) all = read_log(inner);
+
+    cr_assert_eq(t.gets, 2, "the fifth and its signature");
+    cr_assert_str_eq(sample_codes(c, false), "unknown-head");
+    cr_assert(record_link_equal(&c->head, &all->head) && c->count == 5);
+}
+
+/* Gone, without its signature, or another one: the index does not hide it. */
+CASE(catalog_log, what_the_store_lacks_the_index_does_not_make_up_for)
+{
+    OWNED(store) s = with_backups(4);
+    OWNED(index) x = index_of(s, 4);
+    char key[RECORD_KEY_SIZE];
+    struct err e = { 0 };
+
+    record_key(SAMPLE_CLUSTER, 2, key);
+    OK(store_remove(s, key, &e), &e);
+    OWNED(chain) c = read_known(s, x);
+
+    cr_assert_str_eq(sample_codes(c, true), "log-missing");
+    record_signature_key(SAMPLE_CLUSTER, &chain_find(c, 4)->at, key);
+    OK(store_remove(s, key, &e), &e);
+    OWNED(chain) bare = read_known(s, x);
+
+    cr_assert_str_eq(chain_find(bare, 4)->why, "unsigned");
+}
+
+CASE(catalog_log, what_the_index_has_of_another_log_is_not_taken)
+{
+    OWNED(store) s = with_backups(3);
+    OWNED(store) other = with_backups(3);
+    OWNED(index) x = index_of(other, 3);
+    OWNED(chain) c = read_known(s, x);
+    OWNED(chain) all = read_log(s);
+
+    cr_assert(record_link_equal(&c->head, &all->head));
+    cr_assert_str_eq(sample_codes(c, false), "unknown-head");
+}
+
+/* ---- two at once ----------------------------------------------------------------------
+ */
+
 struct rival {
     struct store *s; /* without trouble */
     int left;

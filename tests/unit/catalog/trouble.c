@@ -97,6 +97,7 @@ static enum rc get(struct store *s, const char *key, struct sink *to, struct err
 {
     AT_END(buf_clear) struct buf content = { 0 };
 
+    self(s)->t->gets++;
     if (dead(self(s)->t))
         return lost(e);
     TRY(store_get_bytes(self(s)->inner, key, 1 << 24, &content, e));

@@ -14,8 +14,9 @@ enum trouble_kind {
 
 struct trouble {
     enum trouble_kind kind;
-    unsigned nth;                                  /* change (put or remove), from 1 */
-    unsigned changes;                              /* so far */
+    unsigned nth;     /* change (put or remove), from 1 */
+    unsigned changes; /* so far */
+    unsigned gets;
     void (*meanwhile)(void *arg, const char *key); /* before each put; may be NULL */
     void (*glance)(void *arg);                     /* before each list; may be NULL */
     void *arg;
