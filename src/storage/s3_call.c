@@ -20,8 +20,7 @@ enum rc s3_connect(const struct s3 *s, struct http **out, struct err *e)
     return http_new(&(struct http_options){ .cacert = s->cacert }, out, e);
 }
 
-/* ---- what comes back ----------------------------------------------------------------
- */
+/* ---- what comes back ---- */
 
 /* Which headers are kept, and where. */
 static const struct kept {
@@ -139,8 +138,7 @@ static void read_error(struct s3_answer *a)
         a->message[0] = '\0';
 }
 
-/* ---- one try ------------------------------------------------------------------------
- */
+/* ---- one try ---- */
 
 static enum rc sign(const struct s3 *s, const struct s3_call *c,
                     const struct s3_target *target, struct str_list *lines, struct err *e)
@@ -241,8 +239,7 @@ enum rc s3_try(struct s3 *s, const struct s3_call *c, uint64_t total_ms,
     return RC_OK;
 }
 
-/* ---- until it went well -------------------------------------------------------------
- */
+/* ---- until it went well ---- */
 
 /* Temporary credentials may have been replaced in their file while the request was under
  * way: one more look at it. */

@@ -228,8 +228,7 @@ enum rc s3_list(struct store *base, const char *prefix, store_list_fn *fn, void 
     return tell(s, &l, prefix, fn, arg, e);
 }
 
-/* ---- what crashed puts left ---------------------------------------------------------
- */
+/* ---- what crashed puts left ---- */
 
 static enum rc abort_upload(struct s3 *s, const struct entry *x, const char *key,
                             uint64_t *swept, struct err *e)

@@ -55,8 +55,7 @@ bool s3_decode(char *text)
     return true;
 }
 
-/* ---- the URL ------------------------------------------------------------------------
- */
+/* ---- the URL ---- */
 
 static bool is_bucket(const char *s)
 {
@@ -238,8 +237,7 @@ void s3_place_clear(struct s3_place *p)
     *p = (struct s3_place){ 0 };
 }
 
-/* ---- a request ----------------------------------------------------------------------
- */
+/* ---- a request ---- */
 
 static void sort(struct s3_param *list, size_t n)
 {

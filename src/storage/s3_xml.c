@@ -85,8 +85,7 @@ static enum rc take_name(struct reader *r, char out[static NAME_MAX_BYTES + 1],
     return RC_OK;
 }
 
-/* ---- text ---------------------------------------------------------------------------
- */
+/* ---- text ---- */
 
 static enum rc put(struct reader *r, int c, struct err *e)
 {
@@ -168,8 +167,7 @@ static enum rc take_text(struct reader *r, struct err *e)
     return RC_OK;
 }
 
-/* ---- elements -----------------------------------------------------------------------
- */
+/* ---- elements ---- */
 
 static enum rc enter(struct reader *r, const char *name, struct err *e)
 {

@@ -122,8 +122,7 @@ static void refuse(struct turn *t, int status, const char *code)
         say(t, "<Error><Code>%s</Code><Message>m</Message></Error>", code);
 }
 
-/* ---- what an honest store does ------------------------------------------------------
- */
+/* ---- what an honest store does ---- */
 
 static struct object *find(struct fakes3 *f, const char *key)
 {
@@ -409,8 +408,7 @@ static void carry_out(struct turn *t)
     refuse(t, 405, "MethodNotAllowed");
 }
 
-/* ---- one request --------------------------------------------------------------------
- */
+/* ---- one request ---- */
 
 /* The request's head, as lines that end with NUL; what came of the body stays. */
 static bool read_head(struct turn *t)
@@ -605,8 +603,7 @@ static void *serve(void *arg)
     return NULL;
 }
 
-/* ---- its life -----------------------------------------------------------------------
- */
+/* ---- its life ---- */
 
 struct fakes3 *fakes3_start(const struct fakes3_script *script)
 {

@@ -69,8 +69,7 @@ static void make_dir(const char *dir, const char *name)
     cr_assert_eq(mkdir(text("%s/%s", dir, name), 0700), 0, "%s", name);
 }
 
-/* ---- programs of an unpacked tree ---------------------------------------------------
- */
+/* ---- programs of an unpacked tree ---- */
 
 struct command {
     const char *argv[40];
@@ -131,8 +130,7 @@ static pid_t start_words(const struct objectstore *o, const char *program,
 #define START_TOOL(o, program, ...) \
     start_words(o, program, (const char *const[]){ __VA_ARGS__, NULL })
 
-/* ---- radosgw ------------------------------------------------------------------------
- */
+/* ---- radosgw ---- */
 
 /* One monitor, one disk in memory, and the gateway. New pools wait for the monitor, whose
  * patience is a second each if it is not told otherwise. */
@@ -254,8 +252,7 @@ static void start_radosgw(struct objectstore *o)
              "--display-name", "t", "--access-key", o->access, "--secret", o->secret);
 }
 
-/* ---- Swift --------------------------------------------------------------------------
- */
+/* ---- Swift ---- */
 
 /* Its programs look for swift.conf in /etc before they look at their own options. */
 static const char swift_start[] =
@@ -365,8 +362,7 @@ static void start_swift(struct objectstore *o)
     o->daemons[3] = start_swift_server(o, "proxy");
 }
 
-/* ---- both ---------------------------------------------------------------------------
- */
+/* ---- both ---- */
 
 static size_t gather(char *p, size_t size, size_t n, void *arg)
 {

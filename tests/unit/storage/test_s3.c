@@ -73,8 +73,7 @@ CASE(s3, the_contract_holds_without_conditions)
     contract_holds(s, "", false);
 }
 
-/* ---- what passes by itself ----------------------------------------------------------
- */
+/* ---- what passes by itself ---- */
 
 static const struct {
     int status;
@@ -137,8 +136,7 @@ CASE(s3, a_silent_store_is_asked_again)
     cr_assert(store_holds(s, "k", "text"));
 }
 
-/* ---- answers that are lost, or lie --------------------------------------------------
- */
+/* ---- answers that are lost, or lie ---- */
 
 /* A put whose answer does not come, in one request and in parts: it was carried out. */
 CASE(s3, an_answer_that_got_lost_is_looked_for)
@@ -281,8 +279,7 @@ CASE(s3, a_stop_leaves_no_parts)
     cr_assert(fakes3_objects(f) == 0 && fakes3_uploads(f) == 0);
 }
 
-/* ---- reading ------------------------------------------------------------------------
- */
+/* ---- reading ---- */
 
 enum { SIZE = 300000 };
 
@@ -344,8 +341,7 @@ CASE(s3, what_was_changed_on_its_way_is_refused)
         RC_CORRUPT, "the store sends another part of 'k' than asked");
 }
 
-/* ---- lists --------------------------------------------------------------------------
- */
+/* ---- lists ---- */
 
 CASE(s3, lists_are_set_right)
 {
@@ -419,8 +415,7 @@ CASE(s3, nothing_that_is_answered_is_unbounded)
               "the store's header etag is too long, or no text");
 }
 
-/* ---- who may, and where -------------------------------------------------------------
- */
+/* ---- who may, and where ---- */
 
 CASE(s3, expired_credentials_are_read_again_once)
 {
@@ -536,8 +531,7 @@ CASE(s3, a_lock_ends_by_the_clock_of_the_store)
     }
 }
 
-/* ---- what is left over --------------------------------------------------------------
- */
+/* ---- what is left over ---- */
 
 CASE(s3, only_old_uploads_are_swept)
 {
@@ -586,8 +580,7 @@ CASE(s3, a_store_that_lists_no_uploads_has_none_to_sweep)
     }
 }
 
-/* ---- options ------------------------------------------------------------------------
- */
+/* ---- options ---- */
 
 CASE(s3, unusable_options_are_refused_at_once)
 {
