@@ -208,8 +208,12 @@ man: $(BUILD)/holdfast            ## manual pages, into $(BUILD)/man
 	  scdoc < $(BUILD)/man/$$page.scd > $(BUILD)/man/$$page.1 || exit 1; done
 	@scdoc < docs/holdfast-lab.1.scd > $(BUILD)/man/holdfast-lab.1
 
-check-help: $(BUILD)/holdfast     ## help, manual and completion agree, streams are right
+check-help: $(BUILD)/holdfast     ## help, manual, completion and runbooks agree, streams are right
 	@scripts/check-help $<
+	@scripts/check-runbooks $<
+
+runbooks: $(BUILD)/holdfast       ## write docs/runbooks as the tool prints them
+	@scripts/check-runbooks $< --write
 
 SHARE = $(DESTDIR)$(PREFIX)/share
 install: man $(BUILD)/holdfast-lab ## program, manual, completion (PREFIX, DESTDIR)
@@ -254,5 +258,5 @@ clean:                            ## remove everything that was built
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 .PHONY: all help unit $(UNITS:%=unit-%) tests flow $(FLOWS:%=flow-%) fuzz run-fuzzers \
   $(FUZZERS:%=fuzz-%) test test-long demo bench format lint coverage compdb clean \
-  man check-help install deb
+  man check-help runbooks install deb
 .SECONDARY:

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "tests/flow/flow.h"
+#include "tests/flow/trouble.h"
 #include "util/mem.h"
 #include "util/os.h"
 #include "util/str.h"
@@ -118,13 +119,6 @@ CASE(care, watching_ends_with_an_interrupt, .timeout = FLOW_TIMEOUT_S)
 /* ---- hash ---------------------------------------------------------------------------
  */
 
-static void put(struct wire_client *w, const char *key, const char *value)
-{
-    struct err e = { 0 };
-
-    OK(wire_put(w, bytes_str(key), bytes_str(value), 0, NULL, &e), &e);
-}
-
 static const char *vote_of(const struct json *answer, const char *name)
 {
     return flow_text(member_named(json_get(answer, "members"), name), "vote");
@@ -187,39 +181,6 @@ EACH_BACKEND(care, hash_is_never_a_false_alarm)
     TOOL(compacted, 0, "hash", "--endpoints", cluster_endpoint(&c, 2));
 }
 
-/* A value changed in the file of a stopped member, where no checksum covers it. */
-static void mutate(const struct cluster_member *m, const char *from, const char *to)
-{
-    struct err e = { 0 };
-    char path[600];
-    AT_END(mem_end) uint8_t *p = NULL;
-    size_t n = 0, changed = 0, length = strlen(from);
-    FILE *f;
-
-    snprintf(path, sizeof path, "%s/member/snap/db", m->data_dir);
-    OK(os_read_file(path, 64 << 20, &p, &n, &e), &e);
-    for (size_t at = 0; at + length <= n; at++)
-        if (memcmp(p + at, from, length) == 0) {
-            memcpy(p + at, to, length);
-            changed++;
-        }
-    cr_assert_gt(changed, 0);
-    f = fopen(path, "r+b");
-    cr_assert(f != NULL && fwrite(p, 1, n, f) == n && fclose(f) == 0);
-}
-
-static void diverge(struct cluster *c, unsigned i, struct wire_client *w)
-{
-    put(w, "a-key", "the-true-value");
-    for (int k = 0; k < 20; k++)
-        put(w, "another", "x");
-    usleep(300000); /* etcd commits to the file every 100 ms */
-    cluster_kill(c, i, SIGTERM);
-    mutate(&c->members[i], "the-true-value", "the-fake-value");
-    cluster_boot(c, i);
-    cluster_wait(c, i);
-}
-
 /* For the first member. */
 static void activate(struct wire_client *w, enum wire_alarm_type type)
 {
@@ -238,7 +199,7 @@ EACH_ETCD(care, hash_names_the_odd_one)
 
     cluster_start(&c, b, &(struct cluster_options){ .members = 3 });
     flow_connect(&c, &w);
-    diverge(&c, 1, w);
+    trouble_diverge(&c, 1, w);
     TOOL(p, 8, "hash", "-w", "json", "--endpoints", cluster_endpoint(&c, 0));
     flow_json(&p, &o);
     cr_assert_str_eq(flow_text(o, "verdict"), "divergent");

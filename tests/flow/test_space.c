@@ -5,51 +5,10 @@
 #include <unistd.h>
 
 #include "tests/flow/flow.h"
+#include "tests/flow/trouble.h"
 #include "util/str.h"
 #include "wire/kv.h"
 #include "wire/maintenance.h"
-
-enum { VALUE = 256 << 10, PUTS_MAX = 200 };
-static const char *const small[] = { "--quota-backend-bytes=16777216", NULL };
-
-static enum rc put(struct wire_client *w, const char *key, struct err *e)
-{
-    static uint8_t value[VALUE];
-
-    memset(value, 'v', sizeof value);
-    return wire_put(w, bytes_str(key), (struct bytes){ value, sizeof value }, 0, NULL, e);
-}
-
-/* Until the alarm: three keys again and again, or ever new ones from key-`from` on. The
- * number of the next. */
-static int fill(struct wire_client *w, bool rewrite, int from)
-{
-    for (int i = from; i < from + PUTS_MAX; i++) {
-        struct err e = { 0 };
-        char key[24];
-
-        snprintf(key, sizeof key, "key-%d", rewrite ? i % 3 : i);
-        if (put(w, key, &e) == RC_OK)
-            continue;
-        cr_assert_eq(wire_last(w)->detail, WIRE_NO_SPACE, "%s", e.why);
-        return i;
-    }
-    cr_assert(false, "there is still space");
-    return 0;
-}
-
-static bool is_alarmed(const struct cluster *c)
-{
-    return strstr(CTL(c, 0, "alarm", "list"), "NOSPACE") != NULL;
-}
-
-/* Members of one cluster raise it one after the other. */
-static void await_alarm(const struct cluster *c)
-{
-    for (int i = 0; i < 100 && !is_alarmed(c); i++)
-        usleep(50000);
-    cr_assert(is_alarmed(c));
-}
 
 EACH_BACKEND(space, one_command_brings_writes_back)
 {
@@ -60,13 +19,14 @@ EACH_BACKEND(space, one_command_brings_writes_back)
     struct err e = { 0 };
     const char *state;
 
-    cluster_start(&c, b, &(struct cluster_options){ .members = 3, .flags = small });
+    cluster_start(
+        &c, b, &(struct cluster_options){ .members = 3, .flags = trouble_small_quota });
     state = path_in(c.dir, "state");
     flow_connect(&c, &w);
     TOOL(calm, 0, "space", "--state-dir", state, "--endpoints", cluster_endpoint(&c, 0));
     cr_assert(strstr(calm.out, "there is room") != NULL, "%s", calm.out);
-    fill(w, true, 0);
-    await_alarm(&c);
+    trouble_fill(w, true, 0);
+    trouble_await_nospace(&c);
     TOOL(full, 8, "space", "-w", "json", "--state-dir", state, "--endpoints",
          cluster_endpoint(&c, 0));
     flow_json(&full, &told);
@@ -74,7 +34,7 @@ EACH_BACKEND(space, one_command_brings_writes_back)
     cr_assert_eq(flow_number(json_at(json_get(told, "members"), 0), "quota"), 16777216);
     TOOL(dry, 0, "space", "fix", "--dry-run", "--state-dir", state, "--endpoints",
          cluster_endpoint(&c, 0));
-    cr_assert(is_alarmed(&c), "a dry run changes nothing");
+    cr_assert(trouble_is_nospace(&c), "a dry run changes nothing");
     TOOL(ask, 2, "space", "fix", "--state-dir", state, "--endpoints",
          cluster_endpoint(&c, 0));
     TOOL(fix, 0, "space", "fix", "--yes", "-w", "json", "--state-dir", state,
@@ -82,8 +42,8 @@ EACH_BACKEND(space, one_command_brings_writes_back)
     flow_json(&fix, &o);
     cr_assert(flow_number(o, "disarmed") >= 1 && flow_number(o, "proved_revision") > 0,
               "%s", fix.out);
-    cr_assert(!is_alarmed(&c));
-    OK(put(w, "key-0", &e), &e);
+    cr_assert(!trouble_is_nospace(&c));
+    OK(trouble_put(w, "key-0", &e), &e);
     cr_assert_str_eq(CTL(&c, 0, "get", "--prefix", "holdfast/"), "", "no probe is left");
     TOOL(fine, 0, "doctor", "--state-dir", state, "--endpoints", cluster_endpoint(&c, 0));
 }
@@ -96,18 +56,18 @@ EACH_BACKEND(space, keys_that_live_are_not_dropped)
     const char *state;
     bool stays = false;
 
-    cluster_start(&c, b, &(struct cluster_options){ .flags = small });
+    cluster_start(&c, b, &(struct cluster_options){ .flags = trouble_small_quota });
     state = path_in(c.dir, "state");
     flow_connect(&c, &w);
     for (int round = 0, next = 0; round < 8 && !stays; round++) {
-        next = fill(w, false, next);
-        await_alarm(&c);
+        next = trouble_fill(w, false, next);
+        trouble_await_nospace(&c);
         HOLDFAST(fix, "space", "fix", "--yes", "--state-dir", state, "--endpoints",
                  cluster_endpoint(&c, 0));
         stays = fix.status == 8;
         cr_assert(stays || fix.status == 0, "%s", fix.err);
         cr_assert(!stays || strstr(fix.err, "m0 still fills") != NULL, "%s", fix.err);
-        cr_assert_eq(is_alarmed(&c), stays);
+        cr_assert_eq(trouble_is_nospace(&c), stays);
     }
     cr_assert(stays, "there is always a little to gain, but not for ever");
     cr_assert(strstr(CTL(&c, 0, "get", "key-0", "--keys-only"), "key-0") != NULL);
@@ -116,7 +76,7 @@ EACH_BACKEND(space, keys_that_live_are_not_dropped)
     CTL(&c, 0, "del", "key-1", "key-4"); /* and all between */
     TOOL(again, 0, "space", "fix", "--yes", "--state-dir", state, "--endpoints",
          cluster_endpoint(&c, 0));
-    cr_assert(!is_alarmed(&c));
+    cr_assert(!trouble_is_nospace(&c));
 }
 
 /* No health check is green while CORRUPT is raised: all are up and have a leader. */
@@ -145,7 +105,7 @@ EACH_BACKEND(space, corrupt_is_disarmed_only_when_all_agree)
     cluster_start(&c, b, &(struct cluster_options){ .members = 3 });
     state = path_in(c.dir, "state");
     flow_connect(&c, &w);
-    OK(put(w, "key", &e), &e);
+    OK(trouble_put(w, "key", &e), &e);
     OK(wire_alarm_activate(
            w, (struct wire_alarm){ wire_cluster_id(w) + 1, WIRE_ALARM_CORRUPT }, &e),
        &e);
@@ -159,5 +119,5 @@ EACH_BACKEND(space, corrupt_is_disarmed_only_when_all_agree)
          cluster_endpoint(&c, 0));
     cr_assert(strstr(fix.err, "all voters hold the same data") != NULL, "%s", fix.err);
     cr_assert(strstr(CTL(&c, 0, "alarm", "list"), "CORRUPT") == NULL);
-    OK(put(w, "key", &e), &e);
+    OK(trouble_put(w, "key", &e), &e);
 }
