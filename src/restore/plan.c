@@ -19,10 +19,18 @@ void restore_plan_clear(struct restore_plan *p)
     *p = (struct restore_plan){ 0 };
 }
 
+/* A plan for all hosts is anybody's. */
+static const char *own_name(const struct restore_request *q, const struct restore_plan *p)
+{
+    if (q->name != NULL)
+        return q->name;
+    return q->shared && p->members.count > 0 ? p->members.items[0].name : default_name;
+}
+
 static enum rc copy_paths(const struct restore_request *q, struct restore_plan *p,
                           struct err *e)
 {
-    TRY(str_format(&p->name, e, "%s", q->name == NULL ? default_name : q->name));
+    TRY(str_format(&p->name, e, "%s", own_name(q, p)));
     if (q->wal_dir != NULL)
         TRY(str_format(&p->wal_dir, e, "%s", q->wal_dir));
     if (q->data_dir != NULL)
@@ -111,11 +119,11 @@ enum rc restore_plan_make(const struct restore_request *q, struct restore_plan *
         .target_minor = q->target_minor,
     };
 
+    if (q->initial_cluster != NULL)
+        TRY(restore_members_parse(q->initial_cluster, &p.members, e));
     TRY(copy_paths(q, &p, e));
     if (q->initial_cluster == NULL)
         TRY(default_cluster(q, p.name, &p.members, e));
-    else
-        TRY(restore_members_parse(q->initial_cluster, &p.members, e));
     TRY(check_own_urls(q, &p, e));
     TRY(choose_token(q, &p, e));
     TRY(restore_members_identify(&p.members, p.token, &p.cluster_id, e));

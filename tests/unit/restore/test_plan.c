@@ -58,6 +58,21 @@ CASE(restore_plan, several_members_need_one_token)
     cr_assert(p.token_minted);
 }
 
+/* Who writes it need not be one of the hosts. */
+CASE(restore_plan, a_plan_for_all_needs_no_name)
+{
+    struct restore_request q = { .initial_cluster = "a=http://h:1,b=http://h:2",
+                                 .token = "t" };
+    AT_END(restore_plan_clear) struct restore_plan p = { 0 };
+    struct err e = { 0 };
+
+    cr_assert_eq(restore_plan_make(&q, &p, &e), RC_USAGE);
+    q.shared = true;
+    OK(restore_plan_make(&q, &p, &e), &e);
+    cr_assert_eq(p.members.count, 2);
+    cr_assert(p.member_id == p.members.items[0].id);
+}
+
 /* ---- the plan as a file
  * ---------------------------------------------------------------- */
 
