@@ -14,6 +14,8 @@ enum {
      * sent, in almost every second refusal over plaintext; five tries leave 2 %. */
     BROKEN_TRIES = 5,
     NO_LEADER_WAIT_MS = 250,
+    LOGIN_TRIES = 20,
+    LOGIN_POLL_MS = 50,
 };
 
 static enum rc keep_one(void *arg, struct bytes message, struct err *e)
@@ -199,6 +201,22 @@ enum rc wire_call_failed(struct wire_client *c, const struct wire_call *q, struc
                     c->endpoints[c->last.endpoint].url);
 }
 
+/* After a login: one member has it from another, and for a moment takes the new token for
+ * a lost one. */
+static enum rc ask_anew(struct wire_client *c, const struct wire_call *q, void **reply,
+                        struct wire_header *h, struct err *e)
+{
+    enum rc rc = ask_patiently(c, q, reply, h, e);
+
+    for (int i = 0; i < LOGIN_TRIES && rc == RC_AUTH; i++) {
+        if (c->last.detail != WIRE_TOKEN_LOST || stop_wanted())
+            break;
+        clock_sleep_ms(LOGIN_POLL_MS);
+        rc = ask_patiently(c, q, reply, h, e);
+    }
+    return rc;
+}
+
 enum rc wire_call(struct wire_client *c, const struct wire_call *q, void *out,
                   struct wire_header *h, struct err *e)
 {
@@ -210,7 +228,7 @@ enum rc wire_call(struct wire_client *c, const struct wire_call *q, void *out,
     /* Refused for its token, the call had no effect: even a write may be repeated. */
     if (rc == RC_AUTH && wire_login_again(c)) {
         TRY(wire_login(c, e));
-        rc = ask_patiently(c, q, &reply, h, e);
+        rc = ask_anew(c, q, &reply, h, e);
     }
     if (rc != RC_OK)
         return wire_call_failed(c, q, e);

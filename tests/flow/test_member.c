@@ -6,9 +6,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tests/flow/certs.h"
 #include "tests/flow/flow.h"
+#include "tests/flow/shell.h"
 #include "tests/flow/waiting.h"
 #include "util/task.h"
+#include "wire/auth.h"
 #include "wire/kv.h"
 
 /* ---- load ---------------------------------------------------------------- */
@@ -210,6 +213,49 @@ static void replaces_the_dead(const struct cluster_backend *b)
     all_there(&load, 3);
 }
 
+/* Over TLS and logged in; the new one is started by the very text that is shown. */
+static void replaces_behind_tls(const struct cluster_backend *b)
+{
+    const char *dir = certificates();
+    CLUSTER c = { 0 };
+    OWNED(wire_client) root = NULL;
+    struct waiting w;
+    struct err e = { 0 };
+
+    cluster_plan(&c, b,
+                 &(struct cluster_options){
+                     .members = 4, .tls_dir = dir, .client_cert_auth = true });
+    cluster_boot_first(&c, 3);
+    flow_connect_to(&c, 0, &root);
+    OK(wire_user_add(root, "root", "pw", &e), &e);
+    OK(wire_user_grant(root, "root", "root", &e), &e);
+    OK(wire_auth_enable(root, &e), &e);
+    c.user = "root:pw";
+    cluster_kill(&c, 1, SIGKILL);
+    cluster_wait(&c, 0); /* a login during an election fails */
+    BEGIN(&w, &c, "member", "replace", "m1", "--with", new_member(&c, 3), "--backup",
+          path_in(c.dir, "b.db"), "--yes", "--endpoints", cluster_endpoint(&c, 0),
+          "--cacert", path_in(dir, "ca.crt"), "--cert", path_in(dir, "client.crt"),
+          "--key", path_in(dir, "client.key"), "--user", c.user, "--new-data-dir",
+          c.members[3].data_dir, "--client-url", cluster_endpoint(&c, 3),
+          "--new-cert-dir", dir);
+    shell_start_member(&c, 3, waiting_start(&w, 0));
+    waiting_ends(&w, 0);
+    cr_assert(strstr(waiting_text(&w), "Equal at revision") != NULL, "%s", w.text);
+    cr_assert_eq(listed(&c, 3), 3);
+}
+
+CASE(member, replaces_behind_tls_3_6, .timeout = FLOW_TIMEOUT_S)
+{
+    flow_need("3.6");
+    replaces_behind_tls(cluster_backend("3.6"));
+}
+
+CASE(member, replaces_behind_tls_lab, .timeout = FLOW_TIMEOUT_S)
+{
+    replaces_behind_tls(cluster_backend("lab"));
+}
+
 #define REPLACES(version, suffix)                                       \
     CASE(member, replaces_the_dead_##suffix, .timeout = FLOW_TIMEOUT_S) \
     {                                                                   \
@@ -218,6 +264,7 @@ static void replaces_the_dead(const struct cluster_backend *b)
     }
 REPLACES("3.5", 3_5)
 REPLACES("3.6", 3_6)
+REPLACES("lab", lab)
 
 /* ---- leaving ------------------------------------------------------------- */
 
