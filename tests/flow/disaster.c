@@ -14,6 +14,20 @@
 #include "wire/kv.h"
 #include "wire/maintenance.h"
 
+void disaster_each(const char *usual, void (*row)(const struct cluster_backend *))
+{
+    const struct cluster_backend *only = cluster_backend(usual);
+
+    flow_need(usual);
+    if (only->store || getenv("HOLDFAST_LONG") == NULL) {
+        row(only);
+        return;
+    }
+    for (const struct cluster_backend *b = cluster_backends; b->name != NULL; b++)
+        if (!b->store && cluster_available(b))
+            row(b);
+}
+
 void disaster_lose(struct cluster *c, unsigned i)
 {
     cluster_kill(c, i, SIGKILL);
@@ -40,19 +54,25 @@ struct ledger {
     int64_t revisions[LEDGER_MAX];
 };
 
-static void *write_down(void *arg)
+static bool put_next(struct ledger *l, struct err *e)
 {
-    struct ledger *l = arg;
     struct wire_header h;
-    struct err e = { 0 };
     char key[32];
 
-    for (l->count = 0; l->count < LEDGER_MAX; l->count++) {
-        snprintf(key, sizeof key, "ledger/%u", l->count);
-        if (wire_put(l->client, bytes_str(key), bytes_str("kept"), 0, &h, &e) != RC_OK)
-            break;
-        l->revisions[l->count] = h.revision;
-    }
+    snprintf(key, sizeof key, "ledger/%u", l->count);
+    if (l->count == LEDGER_MAX ||
+        wire_put(l->client, bytes_str(key), bytes_str("kept"), 0, &h, e) != RC_OK)
+        return false;
+    l->revisions[l->count++] = h.revision;
+    return true;
+}
+
+static void *write_down(void *arg)
+{
+    struct err e = { 0 };
+
+    while (put_next(arg, &e))
+        ;
     return NULL;
 }
 
@@ -63,6 +83,23 @@ struct ledger *ledger_start(const struct cluster *c)
     flow_connect(c, &l->client);
     cr_assert_eq(pthread_create(&l->thread, NULL, write_down, l), 0);
     return l;
+}
+
+struct ledger *ledger_open(const struct cluster *c, unsigned i)
+{
+    struct ledger *l = calloc(1, sizeof *l);
+
+    flow_connect_to(c, i, &l->client);
+    l->joined = true;
+    return l;
+}
+
+void ledger_add(struct ledger *l, unsigned puts)
+{
+    struct err e = { 0 };
+
+    for (unsigned k = 0; k < puts; k++)
+        cr_assert(put_next(l, &e), "ledger/%u: %s", l->count, e.why);
 }
 
 unsigned ledger_join(struct ledger *l)
@@ -133,6 +170,22 @@ static void add_words(const char *argv[static WORDS_MAX], const char *const word
         n++;
     for (; words != NULL && *words != NULL && n < WORDS_MAX - 1; words++)
         argv[n++] = *words;
+}
+
+void disaster_assess(int status, struct json **out, const char *const words[])
+{
+    const char *argv[WORDS_MAX] = { HOLDFAST_BIN, "assess", "--json", "--endpoints",
+                                    DISASTER_NOBODY };
+    [[gnu::cleanup(proc_end)]] struct proc p = { 0 };
+
+    add_words(argv, words);
+    flow_tool(&p, status, NULL, argv);
+    flow_json(&p, out);
+}
+
+const char *disaster_quorum(const struct json *assessment)
+{
+    return flow_text(json_get(assessment, "quorum"), "state");
 }
 
 void disaster_plan(const struct cluster *c, int status, const char *file,
@@ -252,7 +305,7 @@ int64_t disaster_announced(const struct json *plan)
     return flow_number(json_get(plan, "bump"), "revision");
 }
 
-static uint64_t cluster_of(const struct cluster *c, unsigned i)
+uint64_t disaster_cluster(const struct cluster *c, unsigned i)
 {
     AT_END(wire_status_clear) struct wire_status s = { 0 };
     OWNED(wire_client) w = NULL;
@@ -286,22 +339,21 @@ void disaster_await(struct cluster *c, unsigned i)
     } while (rc != RC_OK);
 }
 
-void disaster_over(struct cluster *c, const struct json *plan)
+void disaster_whole(struct cluster *c, uint64_t cluster, int64_t revision)
 {
     OWNED(wire_client) w = NULL;
     struct flow_hash first;
-    uint64_t want = 0;
-    int64_t revision;
 
-    cr_assert(json_get_u64(plan, "cluster_id", &want));
     for (unsigned i = 0; i < c->count; i++) {
         disaster_await(c, i);
-        cr_assert_eq(cluster_of(c, i), want, "%s is of another cluster",
+        if (cluster == 0)
+            cluster = disaster_cluster(c, i);
+        cr_assert_eq(disaster_cluster(c, i), cluster, "%s is of another cluster",
                      c->members[i].name);
     }
     flow_connect(c, &w);
+    cr_assert_geq(history_revision(w), revision, "the revision is lower");
     revision = history_revision(w);
-    cr_assert_geq(revision, disaster_announced(plan), "the revision is lower");
     first = flow_hashkv(w, 0, revision);
     for (unsigned i = 1; i < c->count; i++) {
         struct flow_hash h = flow_hashkv(w, i, revision);
@@ -309,6 +361,14 @@ void disaster_over(struct cluster *c, const struct json *plan)
         cr_assert_eq(h.hash, first.hash, "member %u holds other data", i);
     }
     history_put(w, "after", "the disaster");
+}
+
+void disaster_over(struct cluster *c, const struct json *plan)
+{
+    uint64_t want = 0;
+
+    cr_assert(json_get_u64(plan, "cluster_id", &want));
+    disaster_whole(c, want, disaster_announced(plan));
 }
 
 /* Nobody of a majority is there to accept it. */

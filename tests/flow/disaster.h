@@ -8,6 +8,18 @@
 
 #define DISASTER_NOBODY "127.0.0.1:1"
 
+/* A row of the table of disasters as a test: on one etcd, with HOLDFAST_LONG on all. A
+ * row that is about our own store has it in place of the version:
+ *     DISASTER_ROW(d03_one_of_two_is_lost, "3.5") { ... use b ... }                    */
+#define DISASTER_ROW(name, usual)                           \
+    static void name##_on(const struct cluster_backend *b); \
+    CASE(disaster, name, .timeout = 4 * FLOW_TIMEOUT_S)     \
+    {                                                       \
+        disaster_each(usual, name##_on);                    \
+    }                                                       \
+    static void name##_on(const struct cluster_backend *b)
+void disaster_each(const char *usual, void (*row)(const struct cluster_backend *));
+
 /* Killed, and its disk is gone. */
 void disaster_lose(struct cluster *c, unsigned i);
 void disaster_lose_all_but(struct cluster *c, unsigned i);
@@ -19,7 +31,10 @@ void disaster_lose_all_but(struct cluster *c, unsigned i);
  * the revision of each that was acknowledged; ends by itself when a call fails. */
 struct ledger;
 struct ledger *ledger_start(const struct cluster *c);
-/* Waits for that; how many were acknowledged. */
+/* The same without a thread: through member i, so many more each time. */
+struct ledger *ledger_open(const struct cluster *c, unsigned i);
+void ledger_add(struct ledger *l, unsigned puts);
+/* Waits for the thread; how many were acknowledged. */
 unsigned ledger_join(struct ledger *l);
 /* All that were acknowledged at revisions up to `revision` are there; for join'ed ones.
  * Returns how many those are. */
@@ -30,6 +45,17 @@ static inline void ledger_end(struct ledger **l)
 {
     ledger_free(*l);
 }
+
+/* ---- what is left -------------------------------------------------------------------
+ */
+
+/* `assess` of these paths and with these words, which must end with `status`; what it
+ * says, for json_free. Nobody is asked, unless --endpoints is among the words. */
+#define DISASTER_ASSESS(status, out, ...) \
+    disaster_assess(status, out, (const char *const[]){ __VA_ARGS__, NULL })
+void disaster_assess(int status, struct json **out, const char *const words[]);
+/* "has" "startable" "lost" ... */
+const char *disaster_quorum(const struct json *assessment);
 
 /* ---- the plan -----------------------------------------------------------------------
  */
@@ -75,6 +101,10 @@ const char *disaster_aside(const struct cluster *c, unsigned i, const struct jso
  * old; HashKV is the same on all; the revision is not lower than announced; a write is
  * accepted. */
 void disaster_over(struct cluster *c, const struct json *plan);
+/* The same of any cluster; `cluster` 0: whichever it is, but one. */
+void disaster_whole(struct cluster *c, uint64_t cluster, int64_t revision);
+/* The cluster that member i says it is of. */
+uint64_t disaster_cluster(const struct cluster *c, unsigned i);
 /* Waits until member i finishes a linearizable read, also when somebody else runs it. */
 void disaster_await(struct cluster *c, unsigned i);
 int64_t disaster_point(const struct json *plan);     /* the announced recovery point */
