@@ -49,7 +49,7 @@ static enum rc count_in(struct bundle_report *r, const char *path, size_t n,
 static enum rc take_file(struct gathering *g, const char *path, const char *name, int fd,
                          const struct stat *st, struct err *e)
 {
-    AT_END(buf_clear) struct buf content = { .cap_max = 2 * BUNDLE_FILE_MAX };
+    AT_END(buf_clear) struct buf content = { .cap_max = (size_t)2 * BUNDLE_FILE_MAX };
     struct bundle_file f = { .name = name,
                              .mode = st->st_mode & 0777,
                              .uid = st->st_uid,

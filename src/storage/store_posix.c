@@ -242,7 +242,7 @@ static enum rc directory_get(struct store *s, const char *key, struct sink *to,
 {
     AT_END(mem_end) uint8_t *piece = NULL;
     OWNED_FD int fd = -1;
-    struct stat st;
+    struct stat st = { 0 };
 
     TRY(open_object((struct directory *)s, key, O_RDONLY, &fd, &st, e));
     TRY(mem_new(&piece, PIECE, "a read buffer", e));
@@ -258,7 +258,7 @@ static enum rc directory_stat(struct store *s, const char *key, struct store_inf
                               struct err *e)
 {
     OWNED_FD int fd = -1;
-    struct stat st;
+    struct stat st = { 0 };
 
     TRY(open_object((struct directory *)s, key, O_PATH, &fd, &st, e));
     out->size = (uint64_t)st.st_size;

@@ -77,10 +77,13 @@ CASE(wire_snapshot, a_whole_stream_arrives_unchanged)
     static const uint64_t sizes[] = { 512, 4096, 32768, 33280, 300 << 10 };
 
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
-        ATTEMPT a = { .script = { .db_size = sizes[i], .snap_version = "3.6.0" } };
+        uint64_t announced = 0;
+        ATTEMPT a = { .script = { .db_size = sizes[i], .snap_version = "3.6.0" },
+                      .options.announced = &announced };
 
         attempt_run(&a);
         OK(a.rc, &a.err);
+        cr_assert_eq(announced, sizes[i] + 32);
         cr_assert(a.told.db_size == sizes[i] && a.told.bytes == sizes[i] + 32 &&
                       a.to.kept.n == sizes[i] + 32,
                   "%zu bytes", (size_t)sizes[i]);
