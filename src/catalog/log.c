@@ -353,10 +353,22 @@ enum rc log_append(struct store *s, const struct chain *c,
     return append_or_say(s, c, key, fence, r, out, &taken, e);
 }
 
-enum rc log_append_anyhow(struct store *s, const char *repo, const char *cluster,
-                          const struct minisign_trust *trust,
-                          const struct minisign_secret *key,
-                          const struct log_fence *fence, struct record *r,
+static enum rc read_again(const struct log_writer *w, struct chain **out, struct err *e)
+{
+    OWNED(chain) c = NULL;
+    struct chain_mark mark = { 0 };
+    bool marked = false;
+
+    TRY(log_read_known(w->store, w->repo, w->cluster, w->trust, w->known, &c, e));
+    if (w->known != NULL)
+        TRY(index_mark(w->known, w->repo, w->cluster, &mark, &marked, e));
+    TRY(chain_close(c, &mark, marked ? 1 : 0, e));
+    TRY(findings_verdict(&c->findings, e));
+    *out = GIVE(c);
+    return RC_OK;
+}
+
+enum rc log_append_anyhow(const struct log_writer *w, struct record *r,
                           struct record_link *out, struct err *e)
 {
     bool taken = true;
@@ -366,9 +378,8 @@ enum rc log_append_anyhow(struct store *s, const char *repo, const char *cluster
         OWNED(chain) c = NULL;
 
         taken = false;
-        TRY(log_read(s, repo, cluster, trust, &c, e));
-        TRY(chain_close(c, NULL, 0, e));
-        rc = append_or_say(s, c, key, fence, r, out, &taken, e);
+        TRY(read_again(w, &c, e));
+        rc = append_or_say(w->store, c, w->key, w->fence, r, out, &taken, e);
     }
     return rc;
 }

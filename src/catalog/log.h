@@ -46,11 +46,17 @@ enum rc log_append(struct store *s, const struct chain *c,
                    struct record *r, struct record_link *out, struct err *e);
 
 /* The same for a record that does not depend on what the others wrote (a backup, a tag):
- * reads the log again and tries again when the number was taken. */
-enum rc log_append_anyhow(struct store *s, const char *repo, const char *cluster,
-                          const struct minisign_trust *trust,
-                          const struct minisign_secret *key,
-                          const struct log_fence *fence, struct record *r,
+ * reads the log again, and tries again when the number was taken. RC_CORRUPT when the log
+ * does not hang together any more, also by what `known` remembers of it. */
+struct log_writer {
+    struct store *store;
+    const char *repo, *cluster;
+    const struct minisign_trust *trust;
+    const struct minisign_secret *key; /* as above, like `fence` */
+    const struct log_fence *fence;
+    struct index *known; /* may be NULL */
+};
+enum rc log_append_anyhow(const struct log_writer *w, struct record *r,
                           struct record_link *out, struct err *e);
 
 /* Deletes a removed record's object, then record and signature; what is gone already is

@@ -70,13 +70,21 @@ enum rc repo_job_append(struct repo_job *j, struct record *x, struct record_link
                         struct err *e)
 {
     struct repo *r = j->repo;
+    const struct log_writer w = {
+        .store = r->store,
+        .repo = r->identity.id,
+        .cluster = r->options.cluster,
+        .trust = &r->trust,
+        .key = &j->key,
+        .fence = &j->fence,
+        .known = r->index,
+    };
 
     repo_host(x->host);
     snprintf(x->tool, sizeof x->tool, "%s", r->options.tool);
     snprintf(x->repo, sizeof x->repo, "%s", r->identity.id);
     snprintf(x->cluster, sizeof x->cluster, "%s", r->options.cluster);
-    TRY(log_append_anyhow(r->store, r->identity.id, r->options.cluster, &r->trust,
-                          &j->key, &j->fence, x, out, e));
+    TRY(log_append_anyhow(&w, x, out, e));
     repo_remember(r, out, x->high_water);
     return RC_OK;
 }

@@ -185,7 +185,8 @@ enum rc repo_log(struct repo *r, struct chain **out, struct err *e)
     struct err why = { 0 };
 
     TRY(recall(r, &k, e));
-    TRY(log_read(r->store, r->identity.id, r->options.cluster, &r->trust, &c, e));
+    TRY(log_read_known(r->store, r->identity.id, r->options.cluster, &r->trust, r->index,
+                       &c, e));
     TRY(chain_close(c, &k.mark, k.marked ? 1 : 0, e));
     if (r->index != NULL && c->findings.errors == 0 && remember_all(r, c, &why) != RC_OK)
         log_warn("this host's index does not know the newest state of the log: %s",

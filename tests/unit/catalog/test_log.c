@@ -27,8 +27,13 @@ static enum rc add(struct store *s, struct record *r, const struct log_fence *fe
 {
     TRY(record_object_new(SAMPLE_CLUSTER, "snapshot.db", r->backup->object_key, e));
     TRY(store_put_bytes(s, r->backup->object_key, NULL, bytes_str("database"), e));
-    return log_append_anyhow(s, SAMPLE_REPO, SAMPLE_CLUSTER, sample_trust(), sample_key(),
-                             fence, r, at, e);
+    return log_append_anyhow(&(struct log_writer){ .store = s,
+                                                   .repo = SAMPLE_REPO,
+                                                   .cluster = SAMPLE_CLUSTER,
+                                                   .trust = sample_trust(),
+                                                   .key = sample_key(),
+                                                   .fence = fence },
+                             r, at, e);
 }
 
 static enum rc add_backup_with(struct store *s, const struct log_fence *fence,
@@ -214,6 +219,31 @@ CASE(catalog_log, what_the_index_has_of_another_log_is_not_taken)
 
     cr_assert(record_link_equal(&c->head, &all->head));
     cr_assert_str_eq(sample_codes(c, false), "unknown-head");
+}
+
+CASE(catalog_log, nothing_is_added_to_a_log_that_was_rolled_back)
+{
+    OWNED(store) s = with_backups(2);
+    OWNED(index) x = index_of(s, 2);
+    OWNED(chain) c = read_log(s);
+    OWNED(record) r = sample_backup(30);
+    struct chain_mark mark = chain_mark_of(c, "test");
+    struct log_writer w = { .store = s,
+                            .repo = SAMPLE_REPO,
+                            .cluster = SAMPLE_CLUSTER,
+                            .trust = sample_trust(),
+                            .key = sample_key(),
+                            .known = x };
+    struct record_link at;
+    char key[RECORD_KEY_SIZE];
+    struct err e = { 0 };
+
+    OK(index_raise(x, SAMPLE_REPO, SAMPLE_CLUSTER, &mark, &e), &e);
+    record_key(SAMPLE_CLUSTER, 2, key);
+    OK(store_remove(s, key, &e), &e);
+    cr_assert_eq(log_append_anyhow(&w, r, &at, &e), RC_CORRUPT);
+    cr_assert_not_null(strstr(e.why, "this host's index remembers record 2"), "%s",
+                       e.why);
 }
 
 /* ---- two at once ----------------------------------------------------------------------
