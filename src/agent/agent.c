@@ -255,14 +255,14 @@ static void keep(struct agent *a, const struct agent_standing *s, enum agent_kin
                  e.why);
 }
 
-static enum rc begin_job(struct agent *a, unsigned i, enum agent_kind k, int64_t slot,
+static enum rc begin_job(struct agent *a, unsigned i, enum agent_kind k, int64_t within_s,
                          struct err *e)
 {
     OWNED(agent_work) w = NULL;
     struct agent_standing *s = &a->clusters[i];
 
-    TRY(agent_work_new(a->options->program, a->config, &a->config->clusters[i], k, slot,
-                       &w, e));
+    TRY(agent_work_new(a->options->program, a->config, &a->config->clusters[i], k,
+                       within_s, &w, e));
     w->seen = *s;
     TRY(agent_work_start(w, e));
     a->works[i] = GIVE(w);
@@ -316,11 +316,11 @@ static void end_job(struct agent *a, unsigned i)
     write_textfile(a);
 }
 
-static void try_to_begin(struct agent *a, unsigned i, enum agent_kind k, int64_t slot)
+static void try_to_begin(struct agent *a, unsigned i, enum agent_kind k, int64_t within_s)
 {
     struct err e = { 0 };
 
-    if (begin_job(a, i, k, slot, &e) != RC_OK) {
+    if (begin_job(a, i, k, within_s, &e) != RC_OK) {
         a->failures++;
         log_warn("%s: %s cannot begin: %s", a->clusters[i].cluster, agent_kind_name(k),
                  e.why);
@@ -338,7 +338,7 @@ static void begin_what_is_due(struct agent *a, unsigned i)
         const int64_t due = schedule_due(&j->when, &a->clusters[i].runs[k].past, now());
 
         if (due <= now())
-            try_to_begin(a, i, k, due);
+            try_to_begin(a, i, k, schedule_elsewhere(&j->when, now() - due));
     }
 }
 

@@ -69,6 +69,7 @@ struct agent_job {
 
 struct agent_store {
     char *cacert, *credentials_file, *profile, *ssh_key, *known_hosts;
+    enum yaml_switch allow_same_filesystem;
 };
 
 struct agent_cluster {

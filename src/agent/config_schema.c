@@ -69,6 +69,7 @@ static const cyaml_schema_field_t store[] = {
     STRING("profile", agent_store, profile),
     STRING("ssh_key", agent_store, ssh_key),
     STRING("known_hosts", agent_store, known_hosts),
+    YAML_SWITCH("allow_same_filesystem", struct agent_store, allow_same_filesystem),
     CYAML_FIELD_END,
 };
 

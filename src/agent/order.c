@@ -46,6 +46,16 @@ static void number(struct order *o, const char *name, int64_t n)
     with(o, name, text);
 }
 
+static void seconds(struct order *o, const char *name, int64_t n)
+{
+    char text[NUMBER_SIZE];
+
+    if (n <= 0)
+        return;
+    snprintf(text, sizeof text, "%llds", (long long)n);
+    with(o, name, text);
+}
+
 static void flag(struct order *o, const char *option, bool given)
 {
     if (given)
@@ -82,10 +92,11 @@ static void repository(struct order *o, const struct agent_cluster *c)
     with(o, "repo-profile", c->store->profile);
     with(o, "ssh-key", c->store->ssh_key);
     with(o, "known-hosts", c->store->known_hosts);
+    flag(o, "--allow-same-filesystem", c->store->allow_same_filesystem == YAML_YES);
 }
 
 static void backup(struct order *o, const struct agent_cluster *c,
-                   const struct agent_job *j, int64_t slot)
+                   const struct agent_job *j, int64_t within_s)
 {
     etcd(o, c);
     repository(o, c);
@@ -98,7 +109,7 @@ static void backup(struct order *o, const struct agent_cluster *c,
     each(o, "include", j->include, j->include_count);
     each(o, "tag", j->tags, j->tags_count);
     flag(o, "--skip-unchanged", j->skip_unchanged == YAML_YES);
-    number(o, "unless-since", slot);
+    seconds(o, "unless-within", within_s);
 }
 
 static void prune(struct order *o, const struct agent_cluster *c,
@@ -165,7 +176,8 @@ static void defrag(struct order *o, const struct agent_cluster *c,
 }
 
 enum rc agent_order(const struct agent_config *f, const struct agent_cluster *c,
-                    enum agent_kind k, int64_t slot, struct str_list *out, struct err *e)
+                    enum agent_kind k, int64_t within_s, struct str_list *out,
+                    struct err *e)
 {
     struct order o = { .out = out, .e = e, .rc = RC_OK };
     const struct agent_job *j = agent_job_of(c, k);
@@ -173,7 +185,7 @@ enum rc agent_order(const struct agent_config *f, const struct agent_cluster *c,
     begin(&o, f, agent_kind_name(k));
     switch (k) {
     case AGENT_BACKUP:
-        backup(&o, c, j, slot);
+        backup(&o, c, j, within_s);
         break;
     case AGENT_VERIFY:
         verify(&o, c, j);

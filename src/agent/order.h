@@ -6,10 +6,11 @@
 #include "agent/config.h"
 #include "util/str.h"
 
-/* "holdfast" first. `slot` is the time for which the job is due: a backup that another
- * agent made since then is enough. */
+/* "holdfast" first. `within_s`: a backup that another agent made within that time is
+ * enough; 0: it is not. */
 enum rc agent_order(const struct agent_config *f, const struct agent_cluster *c,
-                    enum agent_kind k, int64_t slot, struct str_list *out, struct err *e);
+                    enum agent_kind k, int64_t within_s, struct str_list *out,
+                    struct err *e);
 
 /* The one that asks which backups there are; the newest AGENT_LIST_MAX. */
 enum { AGENT_LIST_MAX = 1000 };

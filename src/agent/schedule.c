@@ -41,6 +41,11 @@ static int64_t jitter(const struct schedule *s, int64_t slot)
     return (int64_t)((x ^ x >> 31) % (uint64_t)(s->jitter_s + 1));
 }
 
+int64_t schedule_elsewhere(const struct schedule *s, int64_t late_s)
+{
+    return s->is_cron ? late_s + s->jitter_s + 1 : s->every_s / 2;
+}
+
 void schedule_ended(struct schedule_past *past, int64_t now, bool well)
 {
     past->failures = well ? 0 : past->failures + 1;

@@ -32,6 +32,11 @@ struct schedule_past {
  * the wall clock may have jumped. */
 int64_t schedule_due(const struct schedule *s, struct schedule_past *past, int64_t now);
 
+/* A job that is `late_s` late: how long ago may another agent have done it, so that it
+ * need not be done again? Back to the slot, which each meets with its own jitter; or half
+ * the time between two runs. */
+int64_t schedule_elsewhere(const struct schedule *s, int64_t late_s);
+
 /* It was begun, and ended at `now`. */
 void schedule_ended(struct schedule_past *past, int64_t now, bool well);
 

@@ -22,7 +22,7 @@ static enum rc copy(const char *text, char **out, struct err *e)
 }
 
 enum rc agent_work_new(const char *program, const struct agent_config *f,
-                       const struct agent_cluster *c, enum agent_kind k, int64_t slot,
+                       const struct agent_cluster *c, enum agent_kind k, int64_t within_s,
                        struct agent_work **out, struct err *e)
 {
     OWNED(agent_work) w = NULL;
@@ -35,7 +35,7 @@ enum rc agent_work_new(const char *program, const struct agent_config *f,
     if (c->repo != NULL)
         TRY(agent_order_list(f, c, &w->list, e));
     if (j != NULL) {
-        TRY(agent_order(f, c, k, slot, &w->order, e));
+        TRY(agent_order(f, c, k, within_s, &w->order, e));
         TRY(copy(j->ping, &w->ping, e));
         TRY(copy(j->on_success, &w->on_success, e));
         TRY(copy(j->on_failure, &w->on_failure, e));

@@ -26,7 +26,7 @@ struct agent_work {
 };
 
 enum rc agent_work_new(const char *program, const struct agent_config *f,
-                       const struct agent_cluster *c, enum agent_kind k, int64_t slot,
+                       const struct agent_cluster *c, enum agent_kind k, int64_t within_s,
                        struct agent_work **out, struct err *e);
 void agent_work_free(struct agent_work *w); /* NULL is fine; joins what still runs */
 OWN_DEFINE(agent_work)

@@ -150,7 +150,8 @@ static enum rc make_scratch(struct cli *c, struct drilling *d, struct err *e)
                                                : "/var/tmp";
     uint64_t number;
 
-    TRY(check_place(parent, e));
+    if (!d->a->repo.allow_same_filesystem)
+        TRY(check_place(parent, e));
     TRY(os_random(&number, sizeof number, e));
     AT_END(mem_end) char *path = NULL;
     TRY(str_format(&path, e, "%s/holdfast-drill-%016" PRIx64, parent, number));

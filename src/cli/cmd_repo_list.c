@@ -10,6 +10,7 @@ struct list_args {
     const char *sequence;
     struct repo_args repo;
     struct str_list tags;
+    uint64_t last;
     bool remembered;
 };
 
@@ -17,6 +18,7 @@ struct list_args {
 static const struct opt list_opts[] = {
     REPO_OPTS(list_args, repo, true),
     OPT(LIST, "tag", list_args, tags, .arg = "WORD", .help = "only backups with this tag"),
+    OPT(U64, "last", list_args, last, .arg = "N", .help = "only the newest N of these"),
     OPT(FLAG, "remembered", list_args, remembered,
         .help = "as this host remembers it, without asking for the log"),
     OPT_DONE,
@@ -45,6 +47,32 @@ static bool wanted(const struct chain_item *i, const struct str_list *tags)
     return true;
 }
 
+/* How many of those that are wanted come before the newest `last`. */
+static size_t too_old(const struct chain *log, const struct list_args *a)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < log->count; i++)
+        count += wanted(&log->items[i], &a->tags);
+    return a->last != 0 && count > a->last ? count - a->last : 0;
+}
+
+static void show(struct result *r, const struct chain *log, const struct list_args *a)
+{
+    size_t skip = too_old(log, a);
+
+    for (size_t i = 0; i < log->count; i++) {
+        if (!wanted(&log->items[i], &a->tags))
+            continue;
+        if (skip > 0) {
+            skip--;
+            continue;
+        }
+        result_next(r);
+        show_backup(r, log->items[i].record, &log->items[i].tags);
+    }
+}
+
 static enum rc list(struct cli *c, const void *args, struct err *e)
 {
     const struct list_args *a = args;
@@ -57,12 +85,7 @@ static enum rc list(struct cli *c, const void *args, struct err *e)
         TRY(repo_log_remembered(k.repo, &log, e));
     else
         TRY(repo_log(k.repo, &log, e));
-    for (size_t i = 0; i < log->count; i++) {
-        if (!wanted(&log->items[i], &a->tags))
-            continue;
-        result_next(r);
-        show_backup(r, log->items[i].record, &log->items[i].tags);
-    }
+    show(r, log, a);
     TRY(cli_show(c, r, e));
     return repo_log_check(log, e);
 }

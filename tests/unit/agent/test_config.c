@@ -74,7 +74,7 @@ static void order_is(const struct agent_config *f, enum agent_kind k,
     [[gnu::cleanup(str_list_clear)]] struct str_list l = { 0 };
     struct err e = { 0 };
 
-    OK(agent_order(f, &f->clusters[0], k, 1700000000, &l, &e), &e);
+    OK(agent_order(f, &f->clusters[0], k, 90, &l, &e), &e);
     cr_assert_str_eq(joined(&l), expected);
 }
 
@@ -90,7 +90,7 @@ CASE(config, orders_are_what_a_person_would_type)
              "--cacert=/etc/ca.crt --user=backup --password-file=/etc/pw "
              "--repo=s3://bucket/etcd?endpoint=https://s3.example --cluster=prod "
              "--repo-credentials=/etc/s3 --recipient=age1a --recipient=age1b "
-             "--tag=nightly --skip-unchanged --unless-since=1700000000");
+             "--tag=nightly --skip-unchanged --unless-within=90s");
     order_is(f, AGENT_PRUNE,
              "holdfast prune --write-out=json --state-dir=/var/lib/holdfast "
              "--repo=s3://bucket/etcd?endpoint=https://s3.example --cluster=prod "
