@@ -60,7 +60,7 @@ static enum rc read_entry(struct repo *r, const char *entry, char **object, bool
     if (rc == RC_NOTFOUND || rc == RC_CORRUPT)
         return RC_OK;
     TRY(rc);
-    if (memchr(text.p, '\0', text.n) != NULL)
+    if (text.n == 0 || memchr(text.p, '\0', text.n) != NULL)
         return RC_OK;
     *object = mem_str_n((const char *)text.p, text.n);
     if (*object == NULL)

@@ -7,6 +7,7 @@
 #include "filter/lane.h"
 #include "repo/object.h"
 #include "snapshot/gate.h"
+#include "util/clock.h"
 
 enum { LANE_BLOCK = 1 << 20, LANE_BLOCKS = 4 };
 
@@ -94,8 +95,10 @@ static enum rc verify_full(struct repo *r, const struct manifest *m,
 enum rc repo_verify(struct repo *r, const struct record *x, enum repo_level level,
                     const struct age_identities *ids, struct err *e)
 {
+    int64_t begun = clock_unix_ms() / 1000;
     enum rc rc = level == REPO_LEVEL_FULL ? verify_full(r, x->backup, ids, e)
                                           : repo_object_check(r->store, x->backup, e);
 
+    repo_note_run(r, "verify", begun, x->sequence, rc, e);
     return rc == RC_OK ? rc : repo_object_wrap(x, "verifying", e);
 }

@@ -15,8 +15,9 @@ struct repo_verdict {
     struct err failure; /* code RC_OK: it is good */
 };
 
-/* Examines one backup. RC_OK, RC_CORRUPT (altered, lost, damaged, or not what the record
- * says), RC_NOKEY; what hinders the examination itself: RC_NET, RC_STORAGE, RC_AUTH. */
+/* Examines one backup; this host's history of jobs has it as "verify". RC_OK, RC_CORRUPT
+ * (altered, lost, damaged, or not what the record says), RC_NOKEY; what hinders the
+ * examination itself: RC_NET, RC_STORAGE, RC_AUTH. */
 enum rc repo_verify(struct repo *r, const struct record *x, enum repo_level level,
                     const struct age_identities *ids, struct err *e);
 
