@@ -20,6 +20,7 @@
 enum {
     PIECE = 128 << 10,
     DROP_BEHIND = 8 << 20,
+    RECORD_MAX = 64 << 10, /* announced: may use what is kept free */
     LOOK_AGAIN_MS = 10000, /* for an etcd that came to live here */
 };
 
@@ -69,16 +70,18 @@ static enum rc look_for_etcd(struct directory *d, struct err *e)
 }
 
 /* Beside an etcd a tenth of the file system stays free, and one object takes at most half
- * of what is free besides. Elsewhere what filter/file.h keeps is enough. */
-static enum rc room_for(const struct directory *d, uint64_t *reserve, uint64_t *cap,
-                        struct err *e)
+ * of what is free besides. Elsewhere what filter/file.h keeps is enough. A record may use
+ * all of it: without one nothing can be pruned, and the disk stays full. */
+static enum rc room_for(const struct directory *d, uint64_t size, uint64_t *reserve,
+                        uint64_t *cap, struct err *e)
 {
+    bool record = size != 0 && size <= RECORD_MAX;
     struct statvfs fs;
     uint64_t left;
 
-    *reserve = FILE_RESERVE_DEFAULT;
-    *cap = UINT64_MAX;
-    if (!d->beside_etcd)
+    *reserve = record ? FILE_RESERVE_NONE : FILE_RESERVE_DEFAULT;
+    *cap = record ? RECORD_MAX : UINT64_MAX;
+    if (!d->beside_etcd || record)
         return RC_OK;
     if (os.fstatvfs(d->root, &fs) < 0)
         return err_sys(e, RC_STORAGE, "cannot ask for the free space of '%s'",
@@ -108,6 +111,8 @@ static enum rc check_cap(const struct object_put *p, uint64_t size, struct err *
     if (size <= p->cap)
         return RC_OK;
     str_size(cap, sizeof cap, p->cap);
+    if (p->cap == RECORD_MAX)
+        return err_set(e, RC_INTERNAL, "'%s' grows beyond what was announced", p->key);
     return err_set(e, RC_STORAGE,
                    "'%s' would take more than %s, half of the room beside a running "
                    "etcd" HINT "keep backups on another file system",
@@ -158,7 +163,7 @@ static enum rc begin_file(struct object_put *p, const struct store_put *o, struc
     OWNED_FD int dir = -1;
     const char *base;
 
-    TRY(room_for(p->place, &file.file.reserve, &p->cap, e));
+    TRY(room_for(p->place, o->expected_size, &file.file.reserve, &p->cap, e));
     TRY(check_cap(p, o->expected_size, e));
     TRY(str_format(&path, e, "%s/%s", p->place->base.name, p->key));
     TRY(tree_make(p->place->root, p->key, &dir, &base, e));

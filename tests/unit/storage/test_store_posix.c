@@ -378,6 +378,14 @@ CASE(directory, any_failed_call_leaves_the_whole_object_or_nothing)
 /* ---- room
  * ------------------------------------------------------------------------------ */
 
+static void fill(const char *path, off_t size)
+{
+    int fd = open(path, O_CREAT | O_WRONLY, 0600);
+
+    cr_assert(fd >= 0 && posix_fallocate(fd, 0, size) == 0);
+    close(fd);
+}
+
 CASE(directory, a_disk_that_fills_is_told_before_or_while_it_happens)
 {
     const struct store_put announced = { .expected_size = 32 << 20 };
@@ -396,6 +404,9 @@ CASE(directory, a_disk_that_fills_is_told_before_or_while_it_happens)
         cr_assert(strstr(e.why, "not enough room for '") != NULL, "%s", e.why);
         cr_assert_str_eq(dir_listing(dir), "");
         OK(store_put_pattern(s, "a/small", NULL, 1 << 20, &e), &e);
+        fill(path_in(dir, "others"), 30 << 20);
+        cr_assert_eq(store_put_pattern(s, "a/more", NULL, 1, &e), RC_STORAGE);
+        OK(put(s, "a/record", &e), &e);
     }
     tmpfs_unmount(dir);
 }
