@@ -225,8 +225,32 @@ static bool serves(const struct care_view *v)
     return false;
 }
 
-static enum rc compare(const struct care_access *a, const struct care_view *v,
-                       const struct recover_journal *facts, struct err *e)
+/* What is served is what the source held. Where its revisions are marked compacted, they
+ * cannot be asked for. */
+static enum rc compare_source(const struct recovery_host *h, const struct care_access *a,
+                              const struct care_view *v,
+                              const struct recover_journal *facts, struct err *e)
+{
+    const struct mvcc_hashkv source = { .hash = facts->hashkv,
+                                        .revision = facts->compared_at,
+                                        .compact_revision = facts->compacted };
+    AT_END(care_vote_clear) struct care_vote vote = { 0 };
+
+    if (facts->compared_at == 0 || h->plan->bump.mark_compacted)
+        return RC_OK;
+    TRY(care_vote_on(a, v, &source, &vote, e));
+    if (vote.verdict != CARE_VOTE_DIVERGENT)
+        return RC_OK;
+    return err_set(e, RC_CORRUPT,
+                   "the new cluster's HashKV at revision %" PRId64
+                   " is not the source's" HINT
+                   "do not go on: roll this back, and please report it",
+                   facts->compared_at);
+}
+
+static enum rc compare(const struct recovery_host *h, const struct care_access *a,
+                       const struct care_view *v, const struct recover_journal *facts,
+                       struct err *e)
 {
     AT_END(care_vote_clear) struct care_vote vote = { 0 };
 
@@ -238,7 +262,7 @@ static enum rc compare(const struct care_access *a, const struct care_view *v,
     TRY(care_vote_take(a, v, &vote, e));
     if (vote.verdict == CARE_VOTE_DIVERGENT)
         return care_vote_result(&vote, e);
-    return RC_OK;
+    return compare_source(h, a, v, facts, e);
 }
 
 /* One look; *healthy only after a linearizable read in the new cluster. */
@@ -262,7 +286,7 @@ static enum rc look_at_cluster(const struct recovery_host *h,
                 *why = v.items[i].failure;
         return RC_OK;
     }
-    return compare(&k.access, &v, facts, e);
+    return compare(h, &k.access, &v, facts, e);
 }
 
 static enum rc await_start(struct recovery_host *h, uint64_t end, struct err *e)

@@ -144,6 +144,7 @@ static enum rc build(struct run *r, struct err *e)
     r->journal.revision = told.bump.revision;
     r->journal.compared_at = told.snapshot_revision;
     r->journal.hashkv = told.hashkv;
+    r->journal.compacted = told.compact_revision;
     return RC_OK;
 }
 

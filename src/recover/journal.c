@@ -44,6 +44,7 @@ static enum rc line(struct recover_journal *j, const char *event, const char *st
     json_set_i64(o, "revision", j->revision);
     json_set_i64(o, "compared_at", j->compared_at);
     json_set_u64(o, "hashkv", j->hashkv);
+    json_set_i64(o, "compacted", j->compacted);
     TRY(json_render(o, false, &text, e));
     TRY(str_format(&whole, e, "%s\n", text));
     return append(j, whole, e);
@@ -99,6 +100,7 @@ static void take_line(struct recover_journal *j, const struct json *o)
     (void)json_get_bool(o, "was_running", &j->was_running);
     (void)json_get_i64(o, "revision", &j->revision);
     (void)json_get_i64(o, "compared_at", &j->compared_at);
+    (void)json_get_i64(o, "compacted", &j->compacted);
     if (json_get_u64(o, "hashkv", &hash))
         j->hashkv = (uint32_t)hash;
     take_step(j, step, strcmp(event, "done") == 0);

@@ -18,8 +18,9 @@ struct recover_journal {
     /* Facts that later steps need. */
     bool was_running;    /* when the stop step began for the first time */
     int64_t revision;    /* of the new data directory, as built; 0: not yet */
-    int64_t compared_at; /* a revision of the source, and its HashKV there */
-    uint32_t hashkv;
+    int64_t compared_at; /* a revision of the source, and its HashKV there, with what */
+    uint32_t hashkv;     /* was compacted; 0: it is not known */
+    int64_t compacted;
 };
 
 /* Opens it, new or with what is in it. RC_CORRUPT when it is of another plan. */

@@ -319,6 +319,21 @@ static enum rc lost_beyond(struct recover_plan *p, struct err *e)
     return str_list_add(&p->lost, text, e);
 }
 
+/* A learner has no vote to keep, and is added again in a minute. */
+static enum rc tell_learners(struct recover_plan *p, struct err *e)
+{
+    for (size_t i = 0; i < p->old_count; i++) {
+        AT_END(mem_end) char *text = NULL;
+
+        if (!p->old[i].learner || recover_plan_member(p, p->old[i].name) != NULL)
+            continue;
+        TRY(str_format(&text, e, "the learner '%s': add it again when the cluster runs",
+                       p->old[i].name));
+        TRY(str_list_add(&p->lost, text, e));
+    }
+    return RC_OK;
+}
+
 static enum rc tell_lost(const struct recover_wish *w, struct recover_plan *p,
                          struct err *e)
 {
@@ -390,6 +405,7 @@ enum rc recover_plan_make(const struct recover_wish *w, struct recover_plan *out
     TRY(recover_plan_identify(&p, e));
     TRY(decide_bump(w, &p, e));
     TRY(tell_lost(w, &p, e));
+    TRY(tell_learners(&p, e));
     *out = p;
     out->bump.reason = out->bump_reason;
     p = (struct recover_plan){ 0 };
