@@ -16,7 +16,8 @@ enum { READBACK_BLOCK = 2 << 20 };
 struct readback;
 
 /* Whoever else wants to see what came back, block after block, once it was compared; on
- * the reader's thread. `take` may be NULL; its failure is the reader's. */
+ * a thread of its own, while the next block is read. `take` may be NULL; its failure is
+ * the reader's. */
 struct readback_observer {
     void *arg;
     enum rc (*take)(void *arg, const uint8_t *p, size_t n, struct err *e);
@@ -28,7 +29,7 @@ enum rc readback_new(int fd, const char *name, const struct readback_observer *o
                      struct readback **out, struct err *e);
 
 /* The next n bytes of the file have been written and have this CRC32C. Every block but
- * the last is READBACK_BLOCK long. Waits when the reader is 64 blocks behind; fails
+ * the last is READBACK_BLOCK long. Waits when the reader is 16 blocks behind; fails
  * with what the reader has met: RC_CORRUPT with the offset, RC_STORAGE. */
 enum rc readback_add(struct readback *r, size_t n, uint32_t crc, struct err *e);
 
