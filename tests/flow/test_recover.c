@@ -9,12 +9,14 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "tests/flow/certs.h"
 #include "tests/flow/disaster.h"
 #include "tests/flow/history.h"
 #include "tests/flow/storm.h"
 #include "tests/lib/kubelet.h"
 #include "util/clock.h"
 #include "util/os.h"
+#include "wire/auth.h"
 #include "wire/kv.h"
 
 enum { MOMENTS_LONG = 8 };
@@ -234,6 +236,44 @@ EACH_ETCD(recover, back_to_what_it_was)
     cluster_wait(&c, 0);
     flow_connect_to(&c, 0, &again);
     cr_assert_eq(history_revision(again), disaster_point(plan));
+}
+
+/* ---- behind certificates and passwords ----------------------------------------------
+ */
+
+/* Whoever asks needs a certificate and a login, before the disaster and behind it. */
+static void behind_locks(const struct cluster_backend *b)
+{
+    const char *dir = certificates();
+    const struct cluster_options o = { .members = 3,
+                                       .tls_dir = dir,
+                                       .client_cert_auth = true };
+    OWNED(wire_client) w = NULL;
+    OWNED(json) plan = NULL;
+    struct err e = { 0 };
+    CLUSTER c = { 0 };
+
+    cluster_start(&c, b, &o);
+    flow_connect_to(&c, 0, &w);
+    history_fill(w, "k", 100, 20);
+    history_add_users(w);
+    OK(wire_auth_enable(w, &e), &e);
+    c.user = "root:pw";
+    for (unsigned i = 0; i < 3; i++)
+        cluster_kill(&c, i, SIGKILL);
+    setenv("ETCDCTL_CACERT", path_in(dir, "ca.crt"), 1);
+    setenv("ETCDCTL_CERT", path_in(dir, "client.crt"), 1);
+    setenv("ETCDCTL_KEY", path_in(dir, "client.key"), 1);
+    setenv("ETCDCTL_USER", c.user, 1);
+    DISASTER_PLAN(&c, "plan.json", &plan, c.members[1].data_dir);
+    disaster_apply_all(&c, path_in(c.dir, "plan.json"), plan);
+    disaster_over(&c, plan);
+}
+
+CASE(recover, with_certificates_and_logins, .timeout = FLOW_TIMEOUT_S)
+{
+    flow_need("3.6");
+    behind_locks(cluster_backend("3.6"));
 }
 
 /* ---- as kubeadm lays out a host -----------------------------------------------------
