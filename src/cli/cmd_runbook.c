@@ -1,13 +1,18 @@
 #include <string.h>
 
+#include "cli/assessment.h"
 #include "cli/cluster.h"
 #include "cli/commands.h"
+#include "recover/planfile.h"
 #include "runbook/look.h"
+#include "runbook/remains.h"
 #include "util/mem.h"
 
 struct runbook_args {
     const char *situation;
     struct str_list known;
+    const char *plan;
+    struct assessment_args from;
     bool offline;
 };
 
@@ -16,6 +21,7 @@ static const struct operand runbook_operands[] = {
     OPERAND("SITUATION", runbook_args, situation, .required = true,
             .help = "lost-quorum, lost-member, nospace, corrupt-member, "
                     "restore-from-backup or two-members"),
+    ASSESSMENT_OPERANDS(runbook_args, from),
     OPERAND_DONE,
 };
 
@@ -23,6 +29,8 @@ static const struct opt runbook_opts[] = {
     OPT(LIST, "set", runbook_args, known, .arg = "BLANK=TEXT",
         .help = "fill a blank, such as new=m4, new-peer=https://10.0.0.4:2380, "
                 "backup=before.db or data-dir=/var/lib/etcd; once for each"),
+    OPT(STR, "plan", runbook_args, plan, .arg = "PLAN",
+        .help = "take names from this plan, which `recover --plan` wrote"),
     OPT(FLAG, "offline", runbook_args, offline,
         .help = "ask no cluster: what is not set stays blank"),
     OPT_DONE,
@@ -142,6 +150,31 @@ static enum rc show_fields(struct cli *c, const struct runbook *b,
 
 /* ---- the command --------------------------------------------------------- */
 
+static enum rc read_plan(const char *file, struct runbook_facts *f, struct err *e)
+{
+    AT_END(recover_plan_clear) struct recover_plan p = { 0 };
+
+    TRY(recover_planfile_load(file, &p, e));
+    return runbook_planned(&p, file, f, e);
+}
+
+/* Directories and statements tell more than a cluster that is gone; offline they tell
+ * alone. */
+static enum rc assess(struct cli *c, const struct runbook_args *a,
+                      struct runbook_facts *f, struct err *e)
+{
+    AT_END(assessment_clear) struct assessment found = { 0 };
+    const struct recover_scene alone = { .copies = &found.copies };
+
+    if (a->offline) {
+        TRY(assessment_survey(&a->from, &found, e));
+        TRY(recover_judge(&alone, &found.verdict, e));
+    } else {
+        TRY(assessment_make(c, &a->from, true, &found, e));
+    }
+    return runbook_remains(&found.verdict, f, e);
+}
+
 static enum rc find_facts(struct cli *c, const struct runbook_args *a,
                           const struct runbook *b, struct runbook_facts *f, struct err *e)
 {
@@ -149,6 +182,10 @@ static enum rc find_facts(struct cli *c, const struct runbook_args *a,
 
     for (size_t i = 0; i < a->known.count; i++)
         TRY(set_one(f, a->known.items[i], e));
+    if (a->plan != NULL)
+        return read_plan(a->plan, f, e);
+    if (a->from.copies.count > 0)
+        return assess(c, a, f, e);
     if (a->offline)
         return RC_OK;
     TRY(cli_cluster_init(&k, c, e));
@@ -177,15 +214,18 @@ const struct command cmd_runbook = {
         "Prints a runbook: for each step why, the commands, what is seen then, and what "
         "to do if not. The cluster at --endpoints is asked, and what it tells is filled "
         "in: addresses, names, who is down, what the planner would do. What is not known "
-        "stays a word in capitals, explained at the top; --set fills it. Without an "
-        "answer, and with --offline, it is the page that ships in docs/runbooks.\n\n"
+        "stays a word in capitals, explained at the top; --set fills it. A cluster that "
+        "nobody can ask is told by what is left of it: directories and statements, as "
+        "for `holdfast assess`, or a plan. Without any of that, and with --offline, it "
+        "is the page that ships in docs/runbooks.\n\n"
         "lost-quorum: more members are gone than the cluster bears. lost-member: one is "
         "gone, the others serve. nospace: the database is full. corrupt-member: one "
         "holds other data than the rest. restore-from-backup: everything else is gone. "
         "two-members: growing to three.",
     .examples = "holdfast runbook lost-member --set new=m4 \\\n"
                 "    --set new-peer=https://10.0.0.4:2380 --endpoints 10.0.0.1:2379\n"
-                "holdfast runbook lost-quorum --offline\n",
+                "holdfast runbook lost-quorum /var/lib/etcd\n"
+                "holdfast runbook nospace --offline\n",
     .operands = runbook_operands,
     .opts = runbook_opts,
     .uses = CLI_CONNECTION | CLI_OUTPUT,

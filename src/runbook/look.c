@@ -8,6 +8,7 @@
 #include "care/vote.h"
 #include "membership/run.h"
 #include "recover/judge.h"
+#include "runbook/roll.h"
 
 struct visit {
     const struct care_access *access;
@@ -75,22 +76,12 @@ static enum rc know_endpoints(struct visit *v, struct err *e)
 
 static enum rc know_members(struct visit *v, struct err *e)
 {
-    AT_END(buf_clear) struct buf all = { .cap_max = 1 << 16 };
+    AT_END(roll_end) struct roll r = ROLL(v->facts);
     const struct wire_members *list = &v->look->list;
 
-    for (size_t i = 0; i < list->count; i++) {
-        const struct wire_member *m = &list->items[i];
-
-        if (m->name[0] == '\0' || m->peer_urls.count == 0)
-            continue;
-        TRY(append(&all, all.n == 0 ? "" : ",", e));
-        TRY(append(&all, m->name, e));
-        TRY(append(&all, "=", e));
-        TRY(append(&all, m->peer_urls.items[0], e));
-        TRY(str_list_add(&v->facts->members, m->name, e));
-    }
-    TRY(buf_add(&all, "", 1, e));
-    return runbook_know(v->facts, "members", (const char *)all.p, e);
+    for (size_t i = 0; i < list->count; i++)
+        TRY(roll_add(&r, list->items[i].name, &list->items[i].peer_urls, e));
+    return roll_close(&r, e);
 }
 
 static enum rc say_quorum(struct visit *v, struct err *e)

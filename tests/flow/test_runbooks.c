@@ -394,3 +394,26 @@ CASE(runbooks, are_filled_in_with_what_the_cluster_says, .timeout = FLOW_TIMEOUT
     cr_assert(strstr(nobody.out, "the names are left blank") != NULL, "%s", nobody.out);
     TOOL(none, 2, "runbook", "no-such", "--offline");
 }
+
+/* Where nobody can be asked, what is left tells: a directory, then the plan. */
+CASE(runbooks, are_filled_in_with_what_is_left, .timeout = FLOW_TIMEOUT_S)
+{
+    OWNED(json) plan = NULL;
+    CLUSTER c = { 0 };
+    char typed[800];
+
+    flow_need("3.5");
+    begin(&c, cluster_backend("3.5"), 3, 3, NULL);
+    for (unsigned i = 0; i < 3; i++)
+        cluster_kill(&c, i, SIGKILL);
+    disaster_lose_all_but(&c, 0);
+    TOOL(left, 0, "runbook", "lost-quorum", c.members[0].data_dir, "--endpoints",
+         DISASTER_NOBODY);
+    snprintf(typed, sizeof typed, "holdfast assess %s\n", c.members[0].data_dir);
+    cr_assert(strstr(left.out, typed) != NULL, "%s", left.out);
+    cr_assert(strstr(left.out, "--apply PLAN_FILE --member m2 ") != NULL, "%s", left.out);
+    DISASTER_PLAN(&c, "plan.json", &plan, c.members[0].data_dir);
+    TOOL(planned, 0, "runbook", "lost-quorum", "--plan", path_in(c.dir, "plan.json"));
+    snprintf(typed, sizeof typed, "--apply %s --member m1 ", path_in(c.dir, "plan.json"));
+    cr_assert(strstr(planned.out, typed) != NULL, "%s", planned.out);
+}
