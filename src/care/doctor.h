@@ -14,6 +14,16 @@ struct care_trend {
     struct care_habit habit;
 };
 
+/* The backups of the cluster, as whoever looked at its repository tells. */
+struct care_backups {
+    const char *failure; /* why it could not be looked at, or its log not be believed;
+                          * NULL: all is known */
+    int64_t newest;      /* when the newest proved one was made, Unix time; 0: none */
+    uint64_t sequence;   /* of it */
+    int64_t age_max;     /* seconds; an older one is a finding */
+    const char *options; /* that name the repository in a command; quoted */
+};
+
 struct care_exam {
     const struct care_view *view;
     const struct care_vote *vote; /* NULL: it could not be taken */
@@ -21,6 +31,7 @@ struct care_exam {
     const struct care_certs *certs;
     const struct care_trend *trends;          /* one a member of the view; may be NULL */
     const struct care_unfinished *unfinished; /* NULL: nothing broke off */
+    const struct care_backups *backups;       /* NULL: no repository was named */
     const char *endpoints; /* as the user gave them, for commands to paste; quoted */
     int64_t now;           /* Unix time in seconds */
 };
@@ -37,7 +48,8 @@ const char *care_severity_name(enum care_severity s); /* "note" "warning" "criti
  *     single-member even-voters lagging diverged hash-unknown alarm-nospace alarm-corrupt
  * alarm-of-the-gone quota-near quota-forecast fragmented cert-expired cert-expiring
  * clock-skew leader-changes slow-disk version-mixed version-unsafe no-compaction
- * compaction unfinished learner defragmenting */
+ * compaction unfinished learner defragmenting no-backup backup-old backup backups-unknown
+ */
 struct care_finding {
     const char *code;
     enum care_severity severity;

@@ -182,6 +182,11 @@ void choose_next(const struct care_exam *x, struct care_diagnosis *d)
         return;
     if (next_for_certs(x, d) || next_for_space(x, d))
         return;
+    if (chart_has(d, "no-backup") != NULL || chart_has(d, "backup-old") != NULL) {
+        snprintf(d->next, sizeof d->next, "holdfast backup %s --endpoints %s",
+                 x->backups->options, x->endpoints);
+        return;
+    }
     if (d->health == CARE_HEALTHY)
         snprintf(d->next, sizeof d->next,
                  "holdfast snapshot save etcd.db.zst --endpoints %s", x->endpoints);

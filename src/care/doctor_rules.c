@@ -420,6 +420,35 @@ static void judge_compaction(struct chart *c, const struct care_habit *h)
                   (h->every_s + 59) / 60, h->kept);
 }
 
+static void judge_backups(struct chart *c)
+{
+    const struct care_backups *b = c->exam->backups;
+    int64_t hours;
+
+    if (b == NULL)
+        return;
+    if (b->failure != NULL) {
+        chart_add(c, CARE_WARN, "backups-unknown", NULL,
+                  "whether there is a good backup is not known: %.200s", b->failure);
+        return;
+    }
+    if (b->newest == 0) {
+        chart_add(c, CARE_WARN, "no-backup", NULL,
+                  "the repository has no proved backup of this cluster");
+        return;
+    }
+    hours = (c->exam->now - b->newest) / 3600;
+    if (c->exam->now - b->newest > b->age_max)
+        chart_add(c, CARE_WARN, "backup-old", NULL,
+                  "the newest proved backup, %" PRIu64 ", is %" PRId64
+                  " hours old: all that was written since has no other copy",
+                  b->sequence, hours);
+    else
+        chart_add(c, CARE_NOTE, "backup", NULL,
+                  "the newest proved backup, %" PRIu64 ", is %" PRId64 " hours old",
+                  b->sequence, hours);
+}
+
 void judge_habits(struct chart *c)
 {
     const struct care_view *v = c->exam->view;
@@ -437,4 +466,5 @@ void judge_habits(struct chart *c)
                   "'holdfast %s' broke off (%.100s); its last step %s: %.120s", u->kind,
                   u->detail, u->step_ended ? "was done" : "was not confirmed",
                   u->last_step[0] == '\0' ? "none" : u->last_step);
+    judge_backups(c);
 }

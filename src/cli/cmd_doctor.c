@@ -6,11 +6,26 @@
 #include "cli/cluster.h"
 #include "cli/commands.h"
 #include "cli/members.h"
+#include "cli/repos.h"
 #include "cli/state.h"
 #include "util/clock.h"
 #include "util/mem.h"
 
 enum { TREND_S = 7 * 24 * 3600 };
+
+struct doctor_args {
+    struct repo_args repo;
+    uint64_t age_ms;
+};
+
+/* clang-format off */
+static const struct opt doctor_opts[] = {
+    REPO_OPTS(doctor_args, repo, false),
+    OPT(DURATION, "backup-age", doctor_args, age_ms, .arg = "DURATION", .fallback = "26h",
+        .help = "with --repo: an older newest backup is a finding"),
+    OPT_DONE,
+};
+/* clang-format on */
 
 /* All that was asked; the exam borrows from it. */
 struct visit {
@@ -20,6 +35,9 @@ struct visit {
     struct care_certs certs;
     struct care_trend *trends;
     struct care_unfinished unfinished;
+    struct care_backups backups;
+    struct err repo_failure;
+    char repo_options[800];
     struct buf endpoints;
     struct care_exam exam;
     struct care_diagnosis diagnosis;
@@ -85,6 +103,45 @@ static enum rc remember(struct cli *c, struct visit *v, struct err *e)
     if (found)
         v->exam.unfinished = &v->unfinished;
     return RC_OK;
+}
+
+static enum rc read_backups(struct cli *c, const struct repo_args *a,
+                            struct care_backups *out, struct err *e)
+{
+    AT_END(cli_repo_clear) struct cli_repo k = { 0 };
+    const struct chain_item *newest;
+    OWNED(chain) log = NULL;
+
+    TRY(cli_repo_open(c, a, &k, e));
+    TRY(repo_log(k.repo, &log, e));
+    TRY(repo_log_check(log, e));
+    newest = chain_newest(log, true);
+    if (newest != NULL) {
+        out->newest = newest->record->created;
+        out->sequence = newest->at.sequence;
+    }
+    return RC_OK;
+}
+
+static void name_repository(const struct repo_args *a, char *out, size_t n)
+{
+    char repo[500], cluster[100];
+
+    care_shell_word(repo, sizeof repo, a->repo);
+    care_shell_word(cluster, sizeof cluster, a->cluster == NULL ? "NAME" : a->cluster);
+    snprintf(out, n, "--repo %s --cluster %s", repo, cluster);
+}
+
+static void look_at_backups(struct cli *c, const struct doctor_args *a, struct visit *v)
+{
+    if (a->repo.repo == NULL)
+        return;
+    name_repository(&a->repo, v->repo_options, sizeof v->repo_options);
+    v->backups.options = v->repo_options;
+    v->backups.age_max = (int64_t)(a->age_ms / 1000);
+    if (read_backups(c, &a->repo, &v->backups, &v->repo_failure) != RC_OK)
+        v->backups.failure = v->repo_failure.why;
+    v->exam.backups = &v->backups;
 }
 
 static enum rc examine(struct cli *c, struct cli_cluster *k, struct visit *v,
@@ -238,6 +295,11 @@ static enum rc show(struct cli *c, const struct visit *v, struct err *e)
     result_nest(r, plain ? NULL : "Quorum", "quorum", quorum(&v->diagnosis.quorum));
     result_nest(r, plain ? NULL : "Certificates", "certificates", certificates(v));
     result_nest(r, plain ? NULL : "Findings", "findings", findings(v));
+    if (v->exam.backups != NULL && v->backups.newest > 0)
+        result_i64(r, plain ? NULL : "Backup age", "backup_age_seconds",
+                   v->exam.now - v->backups.newest);
+    else
+        result_str(r, NULL, "backup_age_seconds", NULL);
     result_str(r, "Next", "next", v->diagnosis.next);
     if (plain)
         TRY(draw(v, r, e));
@@ -249,8 +311,8 @@ static enum rc doctor(struct cli *c, const void *args, struct err *e)
     AT_END(visit_clear) struct visit v = { .view = { 0 } };
     AT_END(cli_cluster_clear) struct cli_cluster k = { 0 };
 
-    (void)args;
     TRY(cli_cluster_init(&k, c, e));
+    look_at_backups(c, args, &v);
     TRY(examine(c, &k, &v, e));
     TRY(show(c, &v, e));
     return care_diagnosis_result(&v.diagnosis, e);
@@ -270,11 +332,14 @@ const struct command cmd_doctor = {
         "ends with one command to run next.\n\n"
         "It changes nothing. HashKV makes each voter read its whole database once. "
         "Forecasts need samples of an hour at least, which status and doctor leave in "
-        "the state directory whenever they run.\n\n"
+        "the state directory whenever they run. With --repo and --cluster it tells how "
+        "old the newest proved backup is.\n\n"
         "Exit status 0: healthy. 8: something needs care. 4: no member was reached.",
     .examples = "holdfast doctor --endpoints 10.0.0.1:2379\n"
                 "# for a monitoring system\n"
                 "holdfast doctor -w json | jq -r '.verdict, .findings[].code'\n",
+    .opts = doctor_opts,
     .uses = CLI_CONNECTION | CLI_OUTPUT | CLI_STATE,
+    .args_size = sizeof(struct doctor_args),
     .run = doctor,
 };

@@ -2,6 +2,7 @@
  * what is stored is noticed. */
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -216,6 +217,18 @@ REPO_ON_36(a_bundle_brings_the_files_of_the_host)
 
 /* ---- what was seen is never seen again under another value ------------------------ */
 
+static void check_doctor(const struct vault *v, const struct cluster *c)
+{
+    OWNED(json) found = NULL;
+    VAULT(p, v, 0, "doctor", "--endpoints", cluster_endpoints(c), "--json");
+
+    flow_json(&p, &found);
+    cr_assert_lt(flow_number(found, "backup_age_seconds"), 600);
+    VAULT(late, v, 8, "doctor", "--endpoints", cluster_endpoints(c), "--backup-age",
+          "0s");
+    cr_assert_not_null(strstr(late.out, "holdfast backup --repo"), "%s", late.out);
+}
+
 REPO_ON_36(a_restore_goes_past_all_that_was_ever_seen)
 {
     CLUSTER c = { 0 };
@@ -237,6 +250,7 @@ REPO_ON_36(a_restore_goes_past_all_that_was_ever_seen)
     flow_json(&p, &done);
     cr_assert_eq(flow_number(done, "snapshot_revision"), flow_number(first, "revision"));
     cr_assert_gt(flow_number(done, "revision"), flow_number(second, "revision"));
+    check_doctor(&v, &c);
 }
 
 /* ---- never at etcd's expense ------------------------------------------------------ */
@@ -297,4 +311,37 @@ REPO_ON_36(a_backup_never_takes_the_room_of_a_running_etcd)
     cr_assert_eq(history_revision(w), before + 1);
     cluster_stop(&c);
     tmpfs_unmount(disk);
+}
+
+/* ---- what a backup of a sick cluster is worth ------------------------------------- */
+
+static bool proved_now(const struct vault *v, const struct cluster *c, unsigned from,
+                       int status)
+{
+    OWNED(json) made = NULL;
+    bool proved = false;
+    VAULT(p, v, status, "backup", "--endpoints", cluster_endpoint(c, from), "--json");
+
+    flow_json(&p, &made);
+    cr_assert(json_get_bool(made, "proved", &proved));
+    return proved;
+}
+
+REPO_ON_36(a_majority_proves_a_backup_and_a_survivor_does_not)
+{
+    CLUSTER c = { 0 };
+    OWNED(wire_client) w = NULL;
+    struct vault v;
+
+    vault_make(&v, vault_directory(), NULL);
+    cluster_start(&c, cluster_backend("3.6"), &(struct cluster_options){ .members = 3 });
+    flow_connect(&c, &w);
+    history_fill(w, "k", 300, 200);
+    cr_assert(proved_now(&v, &c, 0, 0), "all three");
+    cluster_kill(&c, 2, SIGKILL);
+    cluster_wait(&c, 0);
+    cr_assert(proved_now(&v, &c, 0, 0), "two of three");
+    cluster_kill(&c, 1, SIGKILL);
+    cr_assert_not(proved_now(&v, &c, 0, 8), "one of three");
+    cr_assert_eq(vault_count(&v), 3, "kept");
 }

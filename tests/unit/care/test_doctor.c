@@ -522,6 +522,29 @@ CASE(care_doctor, habits_and_what_broke_off)
     expect(&p, "compaction", CARE_NOTE, "about every 5 minutes; 77 revisions");
 }
 
+CASE(care_doctor, backups_that_are_missing_or_old)
+{
+    PATIENT p;
+    struct care_backups b = { .age_max = 26 * 3600, .options = "--repo /r" };
+
+    admit(&p, 3);
+    p.exam.now = 1000000000;
+    p.exam.backups = &b;
+    diagnose(&p);
+    expect(&p, "no-backup", CARE_WARN, "no proved backup");
+    b.newest = p.exam.now - 27 * 3600;
+    b.sequence = 12;
+    diagnose(&p);
+    expect(&p, "backup-old", CARE_WARN, "12, is 27 hours old");
+    next_is(&p, "holdfast backup --repo /r");
+    b.newest = p.exam.now - 26 * 3600;
+    diagnose(&p);
+    expect(&p, "backup", CARE_NOTE, "12, is 26 hours old");
+    b.failure = "the disk is gone";
+    diagnose(&p);
+    expect(&p, "backups-unknown", CARE_WARN, "the disk is gone");
+}
+
 /* What is gravest leads, and all findings of a kind keep their order. */
 CASE(care_doctor, findings_are_sorted_by_weight)
 {
