@@ -8,7 +8,7 @@
 
 enum { IDENTITY_MAX = 64 << 10 };
 
-static const char format_name[] = "holdfast repository";
+static const char format_name[] = "holdfast.repository";
 
 void repo_identity_clear(struct repo_identity *i)
 {
