@@ -38,6 +38,13 @@ static struct lock *taken(struct lock_options o)
     return l;
 }
 
+static void assert_held(struct lock *l)
+{
+    struct err e = { 0 };
+
+    OK(lock_fence(l, &e), &e);
+}
+
 static void assert_locked(struct lock_options o, const char *why)
 {
     OWNED(lock) l = NULL;
@@ -64,6 +71,7 @@ CASE(catalog_lock, a_directory_has_one_holder_at_a_time)
     other.cluster = "test";
     OWNED(lock) b = taken(other);
 
+    assert_held(b);
     lock_free(a);
     a = taken(in_directory(dir, "host-b"));
 }
@@ -91,6 +99,7 @@ CASE(catalog_lock, a_killed_holder_leaves_a_directory_free)
     o.wait_ms = 60000;
     OWNED(lock) l = taken(o);
 
+    assert_held(l);
     waitpid(child, NULL, 0);
     close(ready[0]);
     close(ready[1]);
@@ -134,6 +143,7 @@ CASE(catalog_lock, a_kernel_lock_is_not_taken_away)
     cr_assert_eq(lock_break(&o, &held, owner, &e), RC_REFUSED);
     cr_assert(held);
     cr_assert_str_eq(owner, "a");
+    assert_held(l);
 }
 
 /* ---- a store --------------------------------------------------------------------------
@@ -202,6 +212,7 @@ CASE(catalog_lock, a_holder_with_a_longer_term_is_given_it)
 
     hasty.wait_ms = TERM_MS * 3;
     assert_locked(hasty, "slow works on 'prod'");
+    assert_held(l);
 }
 
 struct rival {
@@ -338,6 +349,7 @@ CASE(catalog_lock, junk_in_the_place_is_somebody_who_never_beats)
     o.wait_ms = 60000;
     OWNED(lock) l = taken(o);
 
+    assert_held(l);
     cr_assert_not_null(strstr(store_listing(s, ""), "prod/locks/000000000042.json"));
 }
 
@@ -347,6 +359,7 @@ CASE(catalog_lock, an_owners_name_cannot_talk_to_the_terminal)
     OWNED(lock) l = taken(in_store(s, "\x1b[2Jevil"));
 
     assert_locked(in_store(s, "b"), "\\x1b[2Jevil works on");
+    assert_held(l);
 }
 
 /* ---- a lease --------------------------------------------------------------------------
