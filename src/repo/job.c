@@ -28,6 +28,15 @@ struct lock_options repo_lock_options(const struct repo *r, struct store *s,
     };
 }
 
+/* A beat that takes as long as a transfer may would come when the lock is long lost. */
+static enum rc open_lock_store(struct repo_job *j, struct err *e)
+{
+    struct store_options o = j->repo->options.store;
+
+    o.deadline_ms = LOCK_TERM_MS / 3;
+    return store_open(&o, &j->lock_store, e);
+}
+
 static enum rc take_lock(struct repo_job *j, const struct repo_job_options *o,
                          struct err *e)
 {
@@ -35,7 +44,7 @@ static enum rc take_lock(struct repo_job *j, const struct repo_job_options *o,
     struct lock_options want;
 
     repo_owner(owner);
-    TRY(store_open(&j->repo->options.store, &j->lock_store, e));
+    TRY(open_lock_store(j, e));
     want = repo_lock_options(j->repo, j->lock_store, owner);
     if (o->lease != NULL) {
         TRY(repo_lease_init(&j->lease, o->lease, j->repo->identity.id,
