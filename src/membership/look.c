@@ -241,12 +241,20 @@ enum rc membership_may_add(const struct membership_look *l, uint64_t leaving,
 
         if (s->id == leaving || !s->started)
             continue; /* the planner has its own word for the unstarted */
-        if (!s->learner && !s->alive)
-            return err_set(e, RC_REFUSED,
-                           "'%s' is down, and etcd adds no member while a voter is" HINT
-                           "bring it back, or put another in its place: `holdfast member "
-                           "replace %s`; to do without it, `holdfast member remove %s`",
-                           s->name, s->name, s->name);
+        if (s->learner || s->alive)
+            continue;
+        if (leaving != 0)
+            return err_set(
+                e, RC_REFUSED,
+                "'%s' is down too, and etcd adds no member while a voter is" HINT
+                "bring it back, or first `holdfast member remove %s`, and "
+                "`holdfast member add` another when this one is replaced",
+                s->name, s->name);
+        return err_set(e, RC_REFUSED,
+                       "'%s' is down, and etcd adds no member while a voter is" HINT
+                       "bring it back, or put another in its place: `holdfast member "
+                       "replace %s`; to do without it, `holdfast member remove %s`",
+                       s->name, s->name, s->name);
     }
     return RC_OK;
 }
