@@ -111,7 +111,7 @@ int64_t disaster_point(const struct json *plan);     /* the announced recovery p
 int64_t disaster_announced(const struct json *plan); /* and the revision to begin with */
 
 /* An old directory of member i, started in its place while the others run: it does not
- * come to belong to them, and accepts no write. */
+ * come to belong to them, and accepts no write. Of three and more the others go on. */
 void disaster_old_stays_out(struct cluster *c, unsigned i, const char *old_dir);
 
 #endif
