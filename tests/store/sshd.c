@@ -100,6 +100,35 @@ static bool answers(int port)
     return yes;
 }
 
+/* The server's children serve a connection each, perhaps with children of their own. */
+static void signal_below(pid_t parent, int signal)
+{
+    char path[64], text[4096];
+    FILE *f;
+
+    snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)parent, (int)parent);
+    f = fopen(path, "r");
+    if (f == NULL)
+        return;
+    size_t n = fread(text, 1, sizeof text - 1, f);
+
+    fclose(f);
+    text[n] = '\0';
+    for (char *p = text, *end; (n = strtoul(p, &end, 10)) != 0; p = end) {
+        signal_below((pid_t)n, signal);
+        kill((pid_t)n, signal);
+    }
+}
+
+static pid_t listener;
+
+/* Connections outlive the server, and frozen ones everything. Before proc.h stops it. */
+static void end_connections(void)
+{
+    if (listener > 0)
+        signal_below(listener, SIGKILL);
+}
+
 static void serve(struct sshd *d)
 {
     char program[600], libraries[700], conf[600], key[600], port[32], keys[700];
@@ -132,6 +161,8 @@ static void serve(struct sshd *d)
     snprintf(port, sizeof port, "%d", d->port);
     snprintf(keys, sizeof keys, "AuthorizedKeysFile=%s/user.pub", d->dir);
     d->pid = proc_start(path_in(d->dir, "log"), as_nobody + (geteuid() == 0 ? 0 : 6));
+    listener = d->pid;
+    atexit(end_connections);
     while (!answers(d->port) && proc_runs(d->pid) && clock_ms() < end)
         clock_sleep_ms(20);
     cr_assert(proc_runs(d->pid), "sshd ended; see %s/log", d->dir);
@@ -167,26 +198,6 @@ struct store_options sshd_options(const struct sshd *d)
                                    .known_hosts = d->known_hosts };
 }
 
-/* The server's children serve a connection each, perhaps with children of their own. */
-static void signal_below(pid_t parent, int signal)
-{
-    char path[64], text[4096];
-    FILE *f;
-
-    snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)parent, (int)parent);
-    f = fopen(path, "r");
-    if (f == NULL)
-        return;
-    size_t n = fread(text, 1, sizeof text - 1, f);
-
-    fclose(f);
-    text[n] = '\0';
-    for (char *p = text, *end; (n = strtoul(p, &end, 10)) != 0; p = end) {
-        signal_below((pid_t)n, signal);
-        kill((pid_t)n, signal);
-    }
-}
-
 void sshd_cut(const struct sshd *d)
 {
     signal_below(d->pid, SIGKILL);
@@ -200,6 +211,7 @@ void sshd_freeze(const struct sshd *d)
 void sshd_stop(struct sshd *d)
 {
     sshd_cut(d);
+    listener = 0;
     proc_stop(d->pid, SIGTERM);
     d->pid = 0;
 }
