@@ -30,7 +30,10 @@ enum rc recovery_find(const struct recovery_args *a, const char *data_dir,
     TRY(host_find(&o, list, e));
     for (size_t i = 0; i < list->remarks.count; i++)
         log_info("%s", list->remarks.items[i]);
-    return list->count == 0 ? RC_OK : host_only(list, out, e);
+    /* Of several, with nothing said about which, none is meant. */
+    if (list->count == 0 || (list->count > 1 && data_dir == NULL && name == NULL))
+        return RC_OK;
+    return host_only(list, out, e);
 }
 
 static enum rc give(char **to, const char *text, struct err *e)

@@ -1,4 +1,5 @@
 /* recover --plan: assess, choose, take the source, write one plan for all hosts. */
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -193,30 +194,69 @@ static enum rc make(const struct recovery_args *a, const struct recover_verdict 
     return recover_plan_make(&w, out, e);
 }
 
-static enum rc write_and_show(struct cli *c, const struct recovery_args *a,
-                              const struct recover_plan *p, struct err *e)
+/* The file is for people, too. */
+static enum rc write_down(const struct recovery_args *a, const struct json *plan,
+                          struct err *e)
 {
     AT_END(mem_end) char *text = NULL;
     AT_END(mem_end) char *line = NULL;
-    OWNED(result) r = result_new();
-    OWNED(json) plan = NULL;
 
-    TRY(recover_planfile_json(p, a->plan, &plan, e));
-    TRY(json_render(plan, c->format != RENDER_JSON, &text, e));
+    TRY(json_render(plan, true, &text, e));
     TRY(str_format(&line, e, "%s\n", text));
-    TRY(posix_put_text(a->plan, line, e));
+    return posix_put_text(a->plan, line, e);
+}
+
+static enum rc show(struct cli *c, const struct recovery_args *a,
+                    const struct recover_plan *p, const struct json *plan, struct err *e)
+{
+    AT_END(mem_end) char *text = NULL;
+    OWNED(result) r = result_new();
+
     if (c->format == RENDER_JSON) {
-        printer_put(c->out, line);
+        TRY(json_render(plan, false, &text, e));
+        printer_printf(c->out, "%s\n", text);
         return RC_OK;
     }
     TRY(recovery_draw(p, a->plan, r, e));
     return cli_show(c, r, e);
 }
 
+/* What was exported for a plan that did not come about is in the way of the next one. */
+static void take_back(const struct recover_copy *c, const char *file)
+{
+    struct err ignored = { 0 };
+
+    if (c->kind == RECOVER_DIRECTORY && file[0] != '\0' &&
+        os_remove_tree(AT_FDCWD, file, &ignored) != RC_OK)
+        log_warn("'%s' is left behind: %s", file, ignored.why);
+}
+
+static enum rc make_and_write(struct cli *c, const struct recovery_args *a,
+                              const struct recover_verdict *v,
+                              const struct recover_copy *chosen,
+                              struct recover_source *source, struct err *e)
+{
+    AT_END(recover_plan_clear) struct recover_plan p = { 0 };
+    AT_END(mem_end) char *file = NULL;
+    OWNED(json) plan = NULL;
+    enum rc rc;
+
+    TRY(str_format(&file, e, "%s", source->file));
+    rc = make(a, v, chosen, source, &p, e);
+    if (rc == RC_OK)
+        rc = recover_planfile_json(&p, a->plan, &plan, e);
+    if (rc == RC_OK)
+        rc = write_down(a, plan, e);
+    if (rc != RC_OK) {
+        take_back(chosen, file);
+        return rc;
+    }
+    return show(c, a, &p, plan, e);
+}
+
 enum rc recovery_plan(struct cli *c, const struct recovery_args *a, struct err *e)
 {
     AT_END(recover_source_clear) struct recover_source source = { 0 };
-    AT_END(recover_plan_clear) struct recover_plan p = { 0 };
     AT_END(assessment_clear) struct assessment v = { .view = { 0 } };
     const struct recover_copy *chosen;
 
@@ -225,6 +265,5 @@ enum rc recovery_plan(struct cli *c, const struct recovery_args *a, struct err *
     TRY(recover_choose(&v.verdict, a->source, &chosen, e));
     TRY(probe(c, a, &v.verdict, chosen, e));
     TRY(take_source(a, chosen, &source, e));
-    TRY(make(a, &v.verdict, chosen, &source, &p, e));
-    return write_and_show(c, a, &p, e);
+    return make_and_write(c, a, &v.verdict, chosen, &source, e);
 }

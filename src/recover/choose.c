@@ -6,7 +6,10 @@
 
 static enum rc not_lost(const struct recover_verdict *v, struct err *e)
 {
-    (void)err_set(e, RC_REFUSED, "%s", v->why);
+    bool told = v->state == RECOVER_UNKNOWN && v->notes.count > 0;
+
+    (void)err_set(e, RC_REFUSED, "%s%s%s", v->why, told ? "; " : "",
+                  told ? v->notes.items[0] : "");
     err_hint(e, "%s", v->next);
     return e->code;
 }

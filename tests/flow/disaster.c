@@ -342,7 +342,7 @@ void disaster_await(struct cluster *c, unsigned i)
 void disaster_whole(struct cluster *c, uint64_t cluster, int64_t revision)
 {
     OWNED(wire_client) w = NULL;
-    struct flow_hash first;
+    struct flow_hash first = { 0 };
 
     for (unsigned i = 0; i < c->count; i++) {
         disaster_await(c, i);
@@ -353,14 +353,17 @@ void disaster_whole(struct cluster *c, uint64_t cluster, int64_t revision)
     }
     flow_connect(c, &w);
     cr_assert_geq(history_revision(w), revision, "the revision is lower");
+    history_put(w, "after", "the disaster");
     revision = history_revision(w);
-    first = flow_hashkv(w, 0, revision);
-    for (unsigned i = 1; i < c->count; i++) {
-        struct flow_hash h = flow_hashkv(w, i, revision);
+    for (unsigned i = 0; i < c->count; i++) {
+        struct flow_hash h;
 
+        disaster_await(c, i); /* it has applied the write by then */
+        h = flow_hashkv(w, i, revision);
+        if (i == 0)
+            first = h;
         cr_assert_eq(h.hash, first.hash, "member %u holds other data", i);
     }
-    history_put(w, "after", "the disaster");
 }
 
 void disaster_over(struct cluster *c, const struct json *plan)

@@ -238,6 +238,60 @@ EACH_ETCD(recover, back_to_what_it_was)
     cr_assert_eq(history_revision(again), disaster_point(plan));
 }
 
+static int64_t keys_below(const struct cluster *c, unsigned i, const char *prefix)
+{
+    AT_END(wire_kvs_clear) struct wire_kvs k = { 0 };
+    const struct wire_range all = { .key = bytes_str(prefix),
+                                    .end = bytes_str("/registry0"),
+                                    .count_only = true };
+    OWNED(wire_client) w = NULL;
+    struct err e = { 0 };
+
+    flow_connect_to(c, i, &w);
+    OK(wire_range_get(w, &all, &k, &e), &e);
+    return k.total;
+}
+
+/* ---- nothing but a backup -----------------------------------------------------------
+ */
+
+/* Every disk is gone, and there is an encrypted backup. What came after it is lost, and
+ * the plan says so. */
+EACH_ETCD(recover, all_disks_are_gone)
+{
+    const struct cluster_options o = { .members = 3 };
+    const char *key[] = { "-i", NULL, NULL };
+    OWNED(wire_client) w = NULL;
+    OWNED(json) plan = NULL;
+    CLUSTER c = { 0 };
+    char file[600], backup[600], identity[600];
+
+    cluster_start(&c, b, &o);
+    flow_connect_to(&c, 0, &w);
+    history_fill(w, "/registry/pods", 100, 20);
+    snprintf(file, sizeof file, "%s", path_in(c.dir, "plan.json"));
+    snprintf(backup, sizeof backup, "%s", path_in(c.dir, "backup.db.zst.age"));
+    snprintf(identity, sizeof identity, "%s", path_in(c.dir, "key"));
+    key[1] = identity;
+    TOOL(save, 0, "snapshot", "save", backup, "-r", flow_keygen(c.dir), "--endpoints",
+         cluster_endpoint(&c, 0));
+    history_put(w, "/registry/pods/late", "lost");
+    for (unsigned i = 0; i < 3; i++)
+        disaster_lose(&c, i);
+    DISASTER_REFUSED(&c, 5, "could not be read", "--backup", backup);
+    DISASTER_PLAN(&c, "plan.json", &plan, "--backup", backup, "-i", identity);
+    cr_assert(
+        strstr(json_str(json_at(json_get(json_get(plan, "recovery_point"), "lost"), 0)),
+               "after the snapshot was taken") != NULL);
+    for (unsigned i = 0; i < 3; i++) {
+        disaster_step(&c, i, 0, file, NULL, key);
+        cluster_boot(&c, i);
+    }
+    disaster_over(&c, plan);
+    cr_assert_gt(disaster_announced(plan), 1000000000);
+    cr_assert_eq(keys_below(&c, 2, "/registry/pods"), 100);
+}
+
 /* ---- behind certificates and passwords ----------------------------------------------
  */
 
@@ -327,20 +381,6 @@ static void end_pods(struct pod_host (*hosts)[3])
 {
     for (unsigned i = 0; i < 3; i++)
         kubelet_stop(&(*hosts)[i].kubelet);
-}
-
-static int64_t keys_below(const struct cluster *c, unsigned i, const char *prefix)
-{
-    AT_END(wire_kvs_clear) struct wire_kvs k = { 0 };
-    const struct wire_range all = { .key = bytes_str(prefix),
-                                    .end = bytes_str("/registry0"),
-                                    .count_only = true };
-    OWNED(wire_client) w = NULL;
-    struct err e = { 0 };
-
-    flow_connect_to(c, i, &w);
-    OK(wire_range_get(w, &all, &k, &e), &e);
-    return k.total;
 }
 
 /* Two of three hosts burn, the third runs on without a quorum. It becomes a cluster of

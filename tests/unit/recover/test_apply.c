@@ -2,15 +2,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/lib/crash.h"
 #include "tests/lib/fault.h"
+#include "tests/lib/proc.h"
 #include "tests/lib/tmpdir.h"
 #include "tests/unit/recover/ruin.h"
 #include "util/mem.h"
@@ -128,6 +131,41 @@ CASE(apply, a_host_that_joins)
     cr_assert_eq(r.joins, 1);
     cr_assert_eq(ruin_back(&r), RC_REFUSED);
     says(&r, "has joined the new cluster");
+}
+
+/* The directory becomes a file system of its own, for this process. False: not allowed.
+ */
+static bool mount_data(const struct ruin *r)
+{
+    char plain[500], member[520];
+
+    snprintf(plain, sizeof plain, "%s.plain", r->data);
+    snprintf(member, sizeof member, "%s/member", plain);
+    if (unshare(CLONE_NEWNS) != 0 ||
+        mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
+        return false;
+    cr_assert_eq(rename(r->data, plain), 0);
+    cr_assert_eq(mkdir(r->data, 0700), 0);
+    if (mount("none", r->data, "tmpfs", 0, NULL) != 0)
+        return false;
+    RUN(p, "cp", "-a", member, r->data);
+    return p.status == 0;
+}
+
+/* It cannot be renamed, so that all of it happens inside. */
+CASE(apply, a_mount_point)
+{
+    RUIN r;
+
+    ruin_make(&r);
+    if (!mount_data(&r))
+        cr_skip_test("nothing can be mounted here");
+    OK(ruin_apply(&r), &r.e);
+    cr_assert_eq(ruin_is(&r, r.data), 'n');
+    cr_assert_str_eq(r.out.aside, path_in(r.data, "member.before-0123456789abcdef"));
+    OK(ruin_back(&r), &r.e);
+    cr_assert_eq(ruin_is(&r, r.data), 'o');
+    umount2(r.data, MNT_DETACH);
 }
 
 /* ---- ended at every call that changes something -------------------------------------
