@@ -1,5 +1,7 @@
 #include "runbook/remains.h"
 
+#include <string.h>
+
 #include "runbook/roll.h"
 
 static const struct mvcc_member *known(const struct recover_copy *c, uint64_t id)
@@ -8,6 +10,26 @@ static const struct mvcc_member *known(const struct recover_copy *c, uint64_t id
         if (c->members[i].id == id)
             return &c->members[i];
     return NULL;
+}
+
+/* Where clients reached them; the new cluster will be reached there, too. */
+static enum rc know_endpoints(const struct recover_copy *c, struct runbook_facts *f,
+                              struct err *e)
+{
+    AT_END(buf_clear) struct buf all = { .cap_max = 1 << 16 };
+
+    for (size_t i = 0; c != NULL && i < c->member_count; i++) {
+        const struct str_list *urls = &c->members[i].client_urls;
+
+        if (urls->count == 0)
+            continue;
+        TRY(buf_add(&all, ",", all.n == 0 ? 0 : 1, e));
+        TRY(buf_add(&all, urls->items[0], strlen(urls->items[0]), e));
+    }
+    if (all.n == 0)
+        return RC_OK;
+    TRY(buf_add(&all, "", 1, e));
+    return runbook_know(f, "endpoints", (const char *)all.p, e);
 }
 
 static enum rc enrol_voters(const struct recover_verdict *v, struct runbook_facts *f,
@@ -34,6 +56,7 @@ enum rc runbook_remains(const struct recover_verdict *v, struct runbook_facts *f
         TRY(str_list_add(&f->situation, v->notes.items[i], e));
     if (best != NULL && best->kind == RECOVER_DIRECTORY && best->statement == NULL)
         TRY(runbook_know(f, "data-dir", best->path, e));
+    TRY(know_endpoints(v->reference, f, e));
     return enrol_voters(v, f, e);
 }
 

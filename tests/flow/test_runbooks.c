@@ -412,6 +412,7 @@ CASE(runbooks, are_filled_in_with_what_is_left, .timeout = FLOW_TIMEOUT_S)
     snprintf(typed, sizeof typed, "holdfast assess %s\n", c.members[0].data_dir);
     cr_assert(strstr(left.out, typed) != NULL, "%s", left.out);
     cr_assert(strstr(left.out, "--apply PLAN_FILE --member m2 ") != NULL, "%s", left.out);
+    cr_assert_null(strstr(left.out, "CLIENT_URLS"), "%s", left.out);
     DISASTER_PLAN(&c, "plan.json", &plan, c.members[0].data_dir);
     TOOL(planned, 0, "runbook", "lost-quorum", "--plan", path_in(c.dir, "plan.json"));
     snprintf(typed, sizeof typed, "--apply %s --member m1 ", path_in(c.dir, "plan.json"));
