@@ -1,20 +1,20 @@
-/* What keeps the other jobs of this host out of the way of a snapshot that streams: its
- * lock and the revision it needs, in the state directory, until the guard ends. */
+/* care/beside.h with the state directory of the command line, opened when it is needed.
+ */
 #ifndef CLI_BESIDE_H
 #define CLI_BESIDE_H
 
-#include "care/store.h"
+#include "care/beside.h"
 #include "cli/cli.h"
 
 struct beside {
     struct cli *cli;
     struct care_store *store;
-    int stream, revision;
+    struct care_beside held;
 };
 
-#define BESIDE(c)                                \
-    {                                            \
-        .cli = (c), .stream = -1, .revision = -1 \
+#define BESIDE(c)                       \
+    {                                   \
+        .cli = (c), .held = CARE_BESIDE \
     }
 
 /* For snap_save_options.begins, whose argument is the struct beside. RC_LOCKED when a job

@@ -4,8 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "care/hold.h"
-#include "care/lock.h"
+#include "care/beside.h"
 #include "care/samples.h"
 #include "repo/object.h"
 #include "repo/prove.h"
@@ -39,7 +38,7 @@ struct run {
     bool appending; /* from here on a record may be there, whatever we are told */
     struct repo_proof proof;
     struct bundle_report bundled;
-    int stream_lock, revision_hold;
+    struct care_beside beside;
 };
 
 static void run_end(struct run *n)
@@ -50,8 +49,7 @@ static void run_end(struct run *n)
     snap_saved_clear(&n->saved);
     record_free(n->record);
     bundle_report_clear(&n->bundled);
-    os_fd_end(&n->stream_lock);
-    os_fd_end(&n->revision_hold);
+    care_beside_end(&n->beside);
 }
 
 /* ---- before the first byte -------------------------------------------------------- */
@@ -108,31 +106,12 @@ static enum rc look(struct run *n, struct err *e)
     return check_cluster(n, n->view.cluster_id, e);
 }
 
-/* Our other jobs on this host see this one; no backup fails for want of a place to
- * announce it. */
-static enum rc announce(struct run *n, uint64_t cluster, int64_t revision, struct err *e)
-{
-    const struct care_store *state = n->repo->options.state;
-
-    TRY(care_lock_take(state, cluster, CARE_LOCK_STREAM, &n->stream_lock, e));
-    return care_hold(state, cluster, revision, &n->revision_hold, e);
-}
-
 static enum rc begins(void *arg, uint64_t cluster, int64_t revision, struct err *e)
 {
     struct run *n = arg;
-    struct err why = { 0 };
-    enum rc rc;
 
     TRY(check_cluster(n, cluster, e));
-    rc = announce(n, cluster, revision, &why);
-    if (rc == RC_LOCKED || rc == RC_NOMEM) {
-        *e = why;
-        return rc;
-    }
-    if (rc != RC_OK)
-        log_warn("other jobs on this host do not see this one: %s", why.why);
-    return RC_OK;
+    return care_beside_begin(&n->beside, n->repo->options.state, cluster, revision, e);
 }
 
 /* ---- the stream ------------------------------------------------------------------- */
@@ -371,13 +350,12 @@ static enum rc carry_out(struct run *n, struct repo_backup *out, struct err *e)
 enum rc repo_backup(struct repo *r, const struct repo_backup_options *o,
                     struct repo_backup *out, struct err *e)
 {
-    AT_END(run_end) struct run n = { .repo = r, .o = o };
+    AT_END(run_end) struct run n = { .repo = r, .o = o, .beside = CARE_BESIDE };
     AT_END(repo_backup_clear) struct repo_backup made = { 0 };
     int64_t begun = clock_unix_ms() / 1000;
     uint64_t start = clock_ms();
     enum rc rc;
 
-    n.stream_lock = n.revision_hold = -1;
     rc = carry_out(&n, &made, e);
     repo_note_run(r, "backup", begun, rc == RC_OK ? made.record->sequence : 0, rc, e);
     if (rc != RC_OK)

@@ -499,3 +499,57 @@ REPO(a_backup_that_the_voters_contradict_is_kept_and_marked)
     cr_assert_eq(vault_count(&v), 1);
     VAULT(q, &v, 0, "verify", "1", "--level", "full", "-i", v.key);
 }
+
+REPO(a_backup_for_other_recipients_is_refused)
+{
+    const char *other = flow_keygen(tmpdir_new());
+
+    VAULT(one, &v, 5, "backup", "--endpoints", fake_endpoint(member), "-r", other);
+    cr_assert_eq(vault_count(&v), 0);
+    VAULT(said, &v, 0, "backup", "--endpoints", fake_endpoint(member), "-r", other,
+          "--allow-other-recipients");
+}
+
+REPO(a_backup_told_to_stop_leaves_none)
+{
+    static const struct fake_step steps[] = { FAKE_DO(FAKE_DATA, 65536),
+                                              FAKE_DO(FAKE_STALL, 0) };
+    struct fake_script script = whole_script();
+    uint64_t asked;
+    pid_t pid;
+
+    script.steps = steps;
+    script.step_count = sizeof steps / sizeof *steps;
+
+    FAKE stalled = fake_start(&script);
+
+    vault_putenv(&v);
+    pid = proc_start(path_in(v.dir, "log"),
+                     (const char *const[]){ HOLDFAST_BIN, "backup", "--endpoints",
+                                            fake_endpoint(stalled), NULL });
+    while (proc_runs(pid) && fake_calls(stalled, "Maintenance/Snapshot") == 0)
+        clock_sleep_ms(20);
+    asked = clock_ms();
+    cr_assert_eq(proc_stop(pid, SIGTERM), INTERRUPTED);
+    cr_assert_lt(clock_ms() - asked, 5000);
+    cr_assert_eq(vault_count(&v), 0);
+    back_up();
+    check_tidy("after a stop");
+}
+
+REPO(nothing_is_stored_when_nothing_was_written)
+{
+    OWNED(json) o = NULL;
+    bool skipped = false;
+
+    back_up();
+    VAULT(p, &v, 0, "backup", "--endpoints", fake_endpoint(member), "--skip-unchanged",
+          "--json");
+    flow_json(&p, &o);
+    cr_assert(json_get_bool(o, "skipped", &skipped) && skipped);
+    cr_assert_eq(vault_count(&v), 1);
+    shell(delete, object_of(1), "");
+    VAULT(again, &v, 0, "backup", "--endpoints", fake_endpoint(member),
+          "--skip-unchanged");
+    cr_assert_eq(vault_count(&v), 2, "the object was gone");
+}
