@@ -421,6 +421,39 @@ CASE(wire_call, a_token_that_never_works_is_renewed_once)
     cr_assert_str_eq(e.why, "etcdserver: invalid auth token (gRPC Unauthenticated)");
 }
 
+/* A member takes the token for a lost one until it has applied the login. */
+CASE(wire_call, a_new_token_has_a_moment_to_come_around)
+{
+    static const struct fake_answer soon[] = { { .method = "Maintenance/Status",
+                                                 .status = 16,
+                                                 .text = "etcdserver: invalid auth token",
+                                                 .times = 6 } };
+    FAKE f = fake_start(
+        &(struct fake_script){ .user = "root", .password = "pw", ANSWERS(soon) });
+    struct login l = { .password = "pw" };
+    OWNED(wire_client) c = logged_in(f, &l);
+    struct err e = { 0 };
+
+    OK(status(c, 0, &e), &e);
+    cr_assert_eq(l.asked, 2);
+    cr_assert_eq(fake_calls(f, "Maintenance/Status"), 7);
+}
+
+CASE(wire_call, a_learner_says_how_it_is_without_a_login)
+{
+    static const struct fake_answer learner[] = {
+        { .method = "Auth/Authenticate",
+          .status = 14,
+          .text = "etcdserver: rpc not supported for learner" }
+    };
+    FAKE f = fake_start(&(struct fake_script){ ANSWERS(learner) });
+    struct login l = { .password = "pw" };
+    OWNED(wire_client) c = logged_in(f, &l);
+    struct err e = { 0 };
+
+    OK(status(c, 0, &e), &e);
+}
+
 CASE(wire_call, login_failures_say_so)
 {
     FAKE f = fake_start(&(struct fake_script){ .user = "root", .password = "pw" });
