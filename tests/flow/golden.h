@@ -54,6 +54,15 @@ static inline void golden_write(const char *path, const void *p, size_t n)
     OK(os_write_full(fd, p, n, path, &e), &e);
 }
 
+/* One bit, in the middle of the file. */
+static inline void golden_flip(const char *path)
+{
+    AT_END(buf_clear) struct buf all = golden_file(path);
+
+    all.p[all.n / 2] ^= 1;
+    golden_write(path, all.p, all.n);
+}
+
 static inline bool golden_same(const char *path, struct buf want)
 {
     AT_END(buf_clear) struct buf got = golden_file(path);

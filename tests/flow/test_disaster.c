@@ -22,14 +22,6 @@ static void save(const struct cluster *c, unsigned i, const char *file)
     TOOL(p, 0, "snapshot", "save", file, "--endpoints", cluster_endpoint(c, i));
 }
 
-static void flip_in_the_middle(const char *file)
-{
-    AT_END(buf_clear) struct buf all = golden_file(file);
-
-    all.p[all.n / 2] ^= 1;
-    golden_write(file, all.p, all.n);
-}
-
 static void kill_all(struct cluster *c)
 {
     for (unsigned i = 0; i < c->count; i++)
@@ -98,7 +90,7 @@ DISASTER_ROW(d01_the_only_disk_is_lost, "3.5")
     ledger_add(ledger, FEW);
     old = disaster_cluster(&c, 0);
     disaster_lose(&c, 0);
-    flip_in_the_middle(newer);
+    golden_flip(newer);
 
     DISASTER_PLAN(&c, "plan.json", &plan, "--backup", newer, "--backup", older,
                   "--members", cluster_initial(&c, 1), "--data-dir",
@@ -109,6 +101,38 @@ DISASTER_ROW(d01_the_only_disk_is_lost, "3.5")
     says_lost(plan, "everything that was written after the snapshot was taken");
     carry_out(&c, "plan.json", plan, ledger, FEW);
     cr_assert_neq(disaster_cluster(&c, 0), old);
+}
+
+/* The newest that verifies, without a word of which one. */
+DISASTER_ROW(d01_the_newest_of_a_repository_that_verifies, "3.6")
+{
+    OWNED(wire_client) w = NULL;
+    OWNED(json) newest = NULL;
+    OWNED(json) told = NULL;
+    LEDGER ledger = NULL;
+    CLUSTER c = { 0 };
+    struct vault v;
+
+    vault_make(&v, vault_directory(), NULL);
+    cluster_start(&c, b, NULL);
+    ledger = ledger_open(&c, 0);
+    ledger_add(ledger, FEW);
+    VAULT(one, &v, 0, "backup", "--endpoints", cluster_endpoint(&c, 0));
+    ledger_add(ledger, FEW);
+    VAULT(two, &v, 0, "backup", "--endpoints", cluster_endpoint(&c, 0), "--json");
+    flow_json(&two, &newest);
+    disaster_lose(&c, 0);
+    golden_flip(vault_file(v.url, flow_text(newest, "key")));
+
+    VAULT(p, &v, 0, "restore", "-i", v.key, "--name", c.members[0].name, "--data-dir",
+          c.members[0].data_dir, "--initial-cluster", cluster_initial(&c, 1), "--json");
+    flow_json(&p, &told);
+    cr_assert_eq(flow_number(told, "snapshot_revision"), FEW + 1);
+    cr_assert(strstr(p.err, "lacks 20 revisions") != NULL, "%s", p.err);
+    cluster_boot(&c, 0);
+    disaster_whole(&c, 0, flow_number(told, "revision"));
+    flow_connect_to(&c, 0, &w);
+    cr_assert_eq(ledger_check(ledger, w, FEW + 1), FEW);
 }
 
 /* Killed, disks intact: nothing is to be restored, and nothing may be. */
@@ -268,6 +292,37 @@ DISASTER_ROW(d09_four_of_five_are_lost, "3.5")
     most_of_five(b, 4);
 }
 
+/* Nothing but a backup: every host builds from the same one, and from no other. */
+DISASTER_ROW(d07_all_three_disks_are_lost, "3.6")
+{
+    const struct cluster_options o = { .members = 3 };
+    OWNED(json) plan = NULL;
+    LEDGER ledger = NULL;
+    CLUSTER c = { 0 };
+    char older[600], newer[600];
+
+    cluster_start(&c, b, &o);
+    snprintf(older, sizeof older, "%s/older.db", c.dir);
+    snprintf(newer, sizeof newer, "%s/newer.db.zst", c.dir);
+    ledger = ledger_open(&c, 0);
+    ledger_add(ledger, FEW);
+    save(&c, 0, older);
+    ledger_add(ledger, FEW);
+    save(&c, 0, newer);
+    ledger_add(ledger, FEW);
+    for (unsigned i = 0; i < 3; i++)
+        disaster_lose(&c, i);
+
+    DISASTER_PLAN(&c, "plan.json", &plan, "--backup", older, "--backup", newer,
+                  "--members", cluster_initial(&c, 3), "--data-dir",
+                  c.members[0].data_dir);
+    cr_assert_str_eq(source_of(plan), newer);
+    says_lost(plan, "everything that was written after the snapshot was taken");
+    disaster_step(&c, 1, 3, path_in(c.dir, "plan.json"), NULL,
+                  (const char *const[]){ "--source", older, NULL });
+    carry_out(&c, "plan.json", plan, ledger, 2 * FEW);
+}
+
 /* ---- the quorum is there --------------------------------------------------------------
  */
 
@@ -385,4 +440,158 @@ DISASTER_ROW(d08_two_of_five_are_lost, "3.5")
 DISASTER_ROW(d08_two_of_five_are_lost_in_the_lab, "lab")
 {
     two_of_five(b);
+}
+
+/* ---- two clusters ---------------------------------------------------------------------
+ */
+
+static unsigned count_members(const struct cluster *c, unsigned at)
+{
+    const char *text = CTL(c, at, "member", "list");
+    unsigned lines = 0;
+
+    for (; *text != '\0'; text++)
+        lines += *text == '\n';
+    return lines;
+}
+
+/* Both go on, each by itself, and doctor tells them apart. */
+static void stay_apart(const struct cluster *c, const struct ledger *l, uint64_t old)
+{
+    char both[200];
+    OWNED(wire_client) w = NULL;
+
+    cr_assert_eq(disaster_cluster(c, 0), old);
+    cr_assert_eq(disaster_cluster(c, 1), old);
+    cr_assert_neq(disaster_cluster(c, 2), old);
+    cr_assert_eq(count_members(c, 0), 3);
+    cr_assert_eq(count_members(c, 2), 1);
+    CTL(c, 2, "put", "only", "here");
+    cr_assert_str_eq(CTL(c, 0, "get", "only"), "");
+    cr_assert_str_eq(CTL(c, 2, "get", "ledger/30"), "");
+    flow_connect_to(c, 0, &w);
+    cr_assert_eq(ledger_check(l, w, INT64_MAX), 2 * FEW);
+    snprintf(both, sizeof both, "%s,%s", cluster_endpoint(c, 0), cluster_endpoint(c, 2));
+    TOOL(p, 8, "doctor", "--endpoints", both);
+    cr_assert(strstr(p.out, "m2 is not who it should be") != NULL, "%s", p.out);
+}
+
+/* Someone made a cluster of its own out of the minority, while the majority was out of
+ * sight; then it is back. */
+DISASTER_ROW(d11_the_minority_was_restored, "3.5")
+{
+    const struct cluster_options o = { .members = 3 };
+    OWNED(json) plan = NULL;
+    LEDGER ledger = NULL;
+    CLUSTER c = { 0 };
+    char alone[100];
+    uint64_t old;
+
+    cluster_start(&c, b, &o);
+    old = disaster_cluster(&c, 0);
+    ledger = ledger_open(&c, 0);
+    ledger_add(ledger, FEW);
+    cluster_kill(&c, 2, SIGKILL);
+    cluster_wait(&c, 0); /* it may have led */
+    ledger_add(ledger, FEW);
+    cluster_kill(&c, 0, SIGKILL);
+    cluster_kill(&c, 1, SIGKILL);
+    snprintf(alone, sizeof alone, "m2=%s", cluster_peer_url(&c, 2));
+    DISASTER_PLAN(&c, "plan.json", &plan, c.members[2].data_dir, "--members", alone);
+    says_lost(plan, "(2 of 3 voters)");
+    disaster_apply_all(&c, path_in(c.dir, "plan.json"), plan);
+
+    cluster_boot(&c, 0);
+    cluster_boot(&c, 1);
+    cluster_wait(&c, 0);
+    cluster_wait(&c, 1);
+    stay_apart(&c, ledger, old);
+    DISASTER_REFUSED(&c, 5, "the cluster has quorum", disaster_aside(&c, 2, plan));
+    disaster_lose(&c, 2);
+    replace(&c, 2);
+    disaster_whole(&c, old, 2 * FEW);
+}
+
+/* ---- the host dies meanwhile
+ * ------------------------------------------------------------ */
+
+static void apply_words(const struct cluster *c, unsigned i, const char *file,
+                        struct words *w)
+{
+    const struct cluster_member *m = &c->members[i];
+
+    SAY(w, HOLDFAST_BIN, "recover", "--apply", file, "--member", m->name, "--data-dir",
+        m->data_dir, "--yes", "--endpoints", cluster_endpoint(c, i));
+}
+
+/* The old directory back under its name, as if the plan had never been begun here. */
+static void begin_again(const struct cluster *c, unsigned i, const struct json *plan)
+{
+    const char *dir = c->members[i].data_dir;
+    char command[2000];
+
+    snprintf(command, sizeof command, "rm -rf '%s' '%s.recovery-%s' && mv '%s' '%s'", dir,
+             dir, flow_text(plan, "plan_id"), disaster_aside(c, i, plan), dir);
+    PEER(p, "sh", "-c", command);
+}
+
+static const char *db_of(const char *dir)
+{
+    return path_in(dir, "member/snap/db");
+}
+
+/* Dies at the nth such call of an apply, and the operator repeats it; false when there
+ * are not as many. The old directory is whole, under one name or the other. */
+static bool dies_at(const struct cluster *c, const char *call, unsigned nth,
+                    const char *file, const struct json *plan, const struct buf *old)
+{
+    [[gnu::cleanup(proc_end)]] struct proc p = { 0 };
+    OWNED(json) told = NULL;
+    struct words w = { 0 };
+    int status;
+
+    apply_words(c, 0, file, &w);
+    status = killing_run(call, "KILL", nth, &w, NULL, &p);
+    cr_assert(status == 0 || status == KILLED, "%s %u: %d: %s", call, nth, status, p.err);
+    disaster_step(c, 0, 0, file, &told, NULL);
+    cr_assert_str_eq(flow_text(told, "state"), "to-be-started", "%s %u", call, nth);
+    cr_assert(golden_same(db_of(disaster_aside(c, 0, plan)), *old), "%s %u", call, nth);
+    begin_again(c, 0, plan);
+    return status == KILLED;
+}
+
+DISASTER_ROW(d20_the_host_dies_during_recovery, "3.6")
+{
+    static const struct {
+        const char *call;
+        unsigned step;
+    } at[] = { { "renameat2", 2 }, { "fsync", 10 } };
+    OWNED(json) plan = NULL;
+    LEDGER ledger = NULL;
+    CLUSTER c = { 0 };
+    AT_END(buf_clear) struct buf old = { 0 };
+    char file[600];
+
+    cluster_start(&c, b, &(struct cluster_options){ .members = 3 });
+    ledger = ledger_open(&c, 0);
+    ledger_add(ledger, FEW);
+    kill_all(&c);
+    disaster_lose(&c, 1);
+    disaster_lose(&c, 2);
+    DISASTER_PLAN(&c, "plan.json", &plan, c.members[0].data_dir);
+    snprintf(file, sizeof file, "%s", path_in(c.dir, "plan.json"));
+    old = golden_file(db_of(c.members[0].data_dir));
+    for (size_t k = 0; k < sizeof at / sizeof at[0]; k++)
+        for (unsigned nth = 1; dies_at(&c, at[k].call, nth, file, plan, &old);
+             nth += golden_effort(at[k].step, 1))
+            ;
+
+    cr_assert_str_eq(disaster_apply(&c, 0, file), "waits-for-others");
+    cluster_kill(&c, 0, SIGKILL);
+    cluster_boot(&c, 0);
+    cr_assert_str_eq(disaster_apply(&c, 1, file), "serves");
+    cluster_kill(&c, 1, SIGKILL);
+    cluster_boot(&c, 1);
+    cr_assert_str_eq(disaster_apply(&c, 2, file), "complete");
+    disaster_over(&c, plan);
 }
