@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "tests/flow/certs.h"
@@ -328,6 +329,107 @@ CASE(recover, with_certificates_and_logins, .timeout = FLOW_TIMEOUT_S)
 {
     flow_need("3.6");
     behind_locks(cluster_backend("3.6"));
+}
+
+/* ---- by the operator's own commands -------------------------------------------------
+ */
+
+/* A script that starts and stops the etcd of member i, which a timeout bounds, should the
+ * test die. Who belongs is not among its flags, but in the environment. */
+static void write_script(const struct cluster *c, unsigned i)
+{
+    const struct cluster_member *m = &c->members[i];
+    const char *path = path_in(c->dir, m->name);
+    char file[600];
+    FILE *f;
+
+    snprintf(file, sizeof file, "%s.sh", path);
+    f = fopen(file, "w");
+    cr_assert_not_null(f);
+    fprintf(f,
+            "#!/bin/sh\ncase $1 in\n"
+            "start) setsid timeout -k 1 200 %s --name %s --data-dir %s \\\n"
+            "  --listen-client-urls %s --advertise-client-urls %s \\\n"
+            "  --listen-peer-urls %s --initial-advertise-peer-urls %s \\\n"
+            "  --listen-metrics-urls http://127.0.0.1:%d >>%s 2>&1 </dev/null &\n"
+            "  echo $! >%s.pid;;\n"
+            "stop) [ ! -f %s.pid ] || kill \"$(cat %s.pid)\"; rm -f %s.pid;;\nesac\n",
+            cluster_tool(c->backend, "etcd"), m->name, m->data_dir,
+            cluster_endpoint(c, i), cluster_endpoint(c, i), cluster_peer_url(c, i),
+            cluster_peer_url(c, i), m->metrics_port, m->log, path, path, path, path);
+    cr_assert(fclose(f) == 0 && chmod(file, 0700) == 0);
+}
+
+static const char *script(const struct cluster *c, unsigned i, const char *verb)
+{
+    static char commands[2][700];
+    char *to = commands[strcmp(verb, "start") == 0];
+
+    snprintf(to, sizeof commands[0], "%s/%s.sh %s", c->dir, c->members[i].name, verb);
+    return to;
+}
+
+static void run_script(const struct cluster *c, unsigned i, const char *verb)
+{
+    PEER(p, "sh", "-c", script(c, i, verb));
+}
+
+static void end_scripts(struct cluster **c)
+{
+    for (unsigned i = 0; i < (*c)->count; i++)
+        run_script(*c, i, "stop");
+}
+
+static void apply_script(const struct cluster *c, unsigned i, const char *file,
+                         const char *state)
+{
+    OWNED(json) told = NULL;
+
+    disaster_step(c, i, 0, file, &told,
+                  (const char *const[]){ "--stop-command", script(c, i, "stop"),
+                                         "--start-command", script(c, i, "start"),
+                                         NULL });
+    cr_assert_str_eq(flow_text(told, "state"), state, "%s", c->members[i].name);
+}
+
+/* The survivor is stopped by the operator's command, and so are the others started. */
+static void by_commands(const struct cluster_backend *b)
+{
+    const struct cluster_options o = { .members = 3 };
+    struct cluster c = { 0 };
+    AT_END(end_scripts) struct cluster *scripts = &c;
+    OWNED(wire_client) w = NULL;
+    OWNED(json) plan = NULL;
+    char file[600];
+
+    cluster_plan(&c, b, &o);
+    setenv("ETCD_INITIAL_CLUSTER", cluster_initial(&c, 3), 1);
+    for (unsigned i = 0; i < 3; i++) {
+        write_script(&c, i);
+        run_script(scripts, i, "start");
+    }
+    disaster_await(&c, 0);
+    flow_connect_to(&c, 0, &w);
+    history_fill(w, "k", 100, 20);
+    for (unsigned i = 1; i < 3; i++) {
+        run_script(&c, i, "stop");
+        disaster_lose(&c, i);
+    }
+    snprintf(file, sizeof file, "%s", path_in(c.dir, "plan.json"));
+    DISASTER_PLAN(&c, "plan.json", &plan, c.members[0].data_dir, "--shape",
+                  "re-bootstrap");
+    disaster_step(&c, 0, 5, file, NULL,
+                  NULL); /* it runs, and nothing says how to stop it */
+    apply_script(&c, 0, file, "serves");
+    apply_script(&c, 1, file, "serves");
+    apply_script(&c, 2, file, "complete");
+    disaster_over(&c, plan);
+}
+
+CASE(recover, by_the_operators_own_commands, .timeout = FLOW_TIMEOUT_S)
+{
+    flow_need("3.7");
+    by_commands(cluster_backend("3.7"));
 }
 
 /* ---- as kubeadm lays out a host -----------------------------------------------------
