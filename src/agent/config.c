@@ -7,6 +7,7 @@
 #include "agent/config_schema.h"
 #include "agent/zone.h"
 #include "catalog/record.h"
+#include "catalog/retain.h"
 #include "util/mem.h"
 #include "util/os.h"
 #include "util/str.h"
@@ -71,18 +72,23 @@ static enum rc check_prune(const struct agent_job *j, struct err *e)
         { "keep_monthly", j->keep_monthly }, { "keep_yearly", j->keep_yearly },
     };
     bool any = j->keep_within != NULL || j->keep_tags_count > 0;
-    uint64_t ms;
+    uint64_t span;
 
     for (size_t i = 0; i < sizeof keeps / sizeof keeps[0]; i++) {
         TRY(count(keeps[i][0], keeps[i][1], KEEP_MAX, e));
         any = any || keeps[i][1] != NULL;
     }
-    TRY(count("max_share", j->max_share, SHARE_MAX, e));
+    TRY(count("max_percent", j->max_percent, SHARE_MAX, e));
     if (!any)
         return err_set(e, RC_USAGE,
                        "nothing says what to keep" HINT
                        "keep_last: 8 keeps the newest eight");
-    return duration("keep_within", j->keep_within, &ms, e);
+    if (j->keep_within != NULL && !retain_span(j->keep_within, &span))
+        return err_set(e, RC_USAGE,
+                       "keep_within: '%s' is no span of time" HINT
+                       "such as 36h, 14d or 1y5m",
+                       j->keep_within);
+    return RC_OK;
 }
 
 static enum rc check_verify(const struct agent_job *j, struct err *e)

@@ -52,7 +52,7 @@ struct agent_job {
     char *keep_within;
     char **keep_tags;
     unsigned keep_tags_count;
-    char *max_share; /* percent */
+    char *max_percent; /* percent */
     /* of `verify` and `drill` */
     char *level, *rotate, *pick, *etcd, *scratch, *report_dir, *rto, *rpo;
     char **canary;

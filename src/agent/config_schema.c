@@ -41,7 +41,7 @@ static const cyaml_schema_field_t prune[] = {
     STRING("keep_daily", agent_job, keep_daily), STRING("keep_weekly", agent_job, keep_weekly),
     STRING("keep_monthly", agent_job, keep_monthly), STRING("keep_yearly", agent_job, keep_yearly),
     STRING("keep_within", agent_job, keep_within),
-    STRINGS("keep_tags", agent_job, keep_tags, 32), STRING("max_share", agent_job, max_share),
+    STRINGS("keep_tags", agent_job, keep_tags, 32), STRING("max_percent", agent_job, max_percent),
     CYAML_FIELD_END,
 };
 static const cyaml_schema_field_t drill[] = {

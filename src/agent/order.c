@@ -125,7 +125,7 @@ static void prune(struct order *o, const struct agent_cluster *c,
     with(o, "keep-yearly", j->keep_yearly);
     with(o, "keep-within", j->keep_within);
     each(o, "keep-tag", j->keep_tags, j->keep_tags_count);
-    with(o, "max-share", j->max_share);
+    with(o, "max-percent", j->max_percent);
     word(o, "--yes");
 }
 

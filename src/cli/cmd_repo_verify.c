@@ -7,7 +7,9 @@
 #include "cli/keys.h"
 #include "cli/repos.h"
 #include "repo/fetch.h"
+#include "repo/rotate.h"
 #include "util/log.h"
+#include "util/mem.h"
 #include "util/stop.h"
 
 struct read_args {
@@ -15,6 +17,7 @@ struct read_args {
     struct repo_args repo;
     struct open_args open;
     unsigned level;
+    uint64_t rotate;
     bool all;
 };
 
@@ -33,6 +36,8 @@ static const struct operand verify_operands[] = {
 static const struct opt verify_opts[] = {
     REPO_OPTS(read_args, repo, true),
     OPT(FLAG, "all", read_args, all, .help = "every backup"),
+    OPT(U64, "rotate", read_args, rotate, .arg = "N",
+        .help = "N backups, those that this host has not looked at for longest"),
     OPT(CHOICE, "level", read_args, level, .choices = levels, .fallback = "stored",
         .help = "stored: signature and SHA-256 of the object; full: open it, check every "
                 "page and record, and compare HashKV with the record"),
@@ -89,12 +94,26 @@ static enum rc verify_one(struct rounds *v, const struct chain_item *i, struct e
     return RC_OK;
 }
 
+static enum rc verify_next(struct rounds *v, const struct read_args *a,
+                           const struct chain *log, struct err *e)
+{
+    AT_END(mem_end) const struct chain_item **items = NULL;
+    size_t count;
+
+    TRY(repo_rotate(v->repo, log, a->rotate, &items, &count, e));
+    for (size_t i = 0; i < count; i++)
+        TRY(verify_one(v, items[i], e));
+    return RC_OK;
+}
+
 static enum rc verify_those(struct rounds *v, const struct read_args *a,
                             const struct chain *log, struct err *e)
 {
     const struct chain_item *item;
     uint64_t sequence;
 
+    if (a->rotate > 0)
+        return verify_next(v, a, log, e);
     TRY(cli_sequence(a->sequence, &sequence, e));
     if (!a->all) {
         TRY(repo_find(log, sequence, &item, e));
@@ -126,9 +145,9 @@ static enum rc verify(struct cli *c, const void *args, struct err *e)
     OWNED(result) r = result_new_list();
     struct rounds v = { .level = (enum repo_level)a->level, .list = r };
 
-    if (a->all && a->sequence != NULL)
+    if (a->all + (a->sequence != NULL) + (a->rotate > 0) > 1)
         return err_set(e, RC_USAGE,
-                       "--all and the number of a backup exclude each other");
+                       "--all, --rotate and the number of a backup exclude each other");
     TRY(cli_identities(&a->open, &ids, e));
     TRY(cli_repo_open(c, &a->repo, &k, e));
     TRY(repo_log(k.repo, &log, e));
@@ -150,6 +169,8 @@ const struct command cmd_verify = {
         "revision, keys and HashKV with the record; nothing unencrypted is stored. Exit "
         "status 3: altered, lost or damaged.",
     .examples = "holdfast verify --all --repo /mnt/backup --cluster prod\n"
+                "# ten of many, others the next time\n"
+                "holdfast verify --rotate 10 --repo /mnt/backup --cluster prod\n"
                 "holdfast verify latest --cluster prod --level full -i backup.key\n",
     .operands = verify_operands,
     .opts = verify_opts,
