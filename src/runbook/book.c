@@ -218,13 +218,6 @@ static const struct runbook_step restore_from_backup[] = {
 
 static const struct runbook_step lost_quorum[] = {
     WHERE_THE_CLUSTER_IS,
-    { .title = "Stop what is left",
-      .why =
-          "And what writes to it: under Kubernetes the API servers. A member that runs "
-          "without a quorum keeps its directory in use, and answers reads with what "
-          "may be old.",
-      .where = "on the hosts that are left",
-      .expect = "no etcd process there." },
     { .title = "See that quorum is really lost",
       .why = "Starting stopped members loses nothing, so that comes first. Name every "
              "directory that is left, also copies of those on other hosts, or what "
@@ -236,6 +229,13 @@ static const struct runbook_step lost_quorum[] = {
       .expect = "`quorum is LOST`, which copy is the newest, and what the others would "
                 "lose.",
       .otherwise = "it says which members to start: do that, and stop here." },
+    { .title = "Stop what is left",
+      .why =
+          "And what writes to it: under Kubernetes the API servers. A member that runs "
+          "without a quorum keeps its directory in use, and answers reads with what "
+          "may be old.",
+      .where = "on the hosts that are left",
+      .expect = "no etcd process there." },
     { .title = "Write one plan for all hosts",
       .why = "Nothing is changed yet. All that the newest copy holds, its log applied, "
              "goes into one file beside the plan. The new cluster has the voters of the "
