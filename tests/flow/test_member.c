@@ -452,3 +452,39 @@ CASE(member, goes_on_after_a_kill_at_each_step_lab, .timeout = FLOW_TIMEOUT_S)
 {
     survives_kills(cluster_backend("lab"));
 }
+
+static void grow_again(const struct cluster *c, struct waiting *w, const char *first,
+                       const char *second)
+{
+    BEGIN(w, c, "member", "grow", "--to", "3", "--with", first, "--with", second,
+          "--backup", path_in(c->dir, "b.db"), "--yes", "--state-dir",
+          path_in(c->dir, "state"), "--endpoints", cluster_endpoint(c, 0));
+}
+
+/* The backup of the first run counts for the others, and so does whom it has added. */
+CASE(member, grows_on_after_kills, .timeout = FLOW_TIMEOUT_S)
+{
+    CLUSTER c = { 0 };
+    struct waiting w;
+    char first[128], second[128];
+
+    flow_need("3.6");
+    start_first(&c, cluster_backend("3.6"), 3, 1);
+    snprintf(first, sizeof first, "%s", new_member(&c, 1));
+    snprintf(second, sizeof second, "%s", new_member(&c, 2));
+    grow_again(&c, &w, first, second);
+    waiting_initial(&w, 0);
+    waiting_kill(&w);
+    grow_again(&c, &w, first, second);
+    cluster_boot_joining(&c, 1, waiting_initial(&w, 0));
+    waiting_initial(&w, 1);
+    waiting_kill(&w);
+    grow_again(&c, &w, first, second);
+    cluster_boot_joining(&c, 2, waiting_initial(&w, 0));
+    waiting_ends(&w, 0);
+    cr_assert(strstr(waiting_text(&w), "the earlier run took the backup") != NULL, "%s",
+              w.text);
+    cr_assert_eq(listed(&c, 0), 3);
+    equal(&c, 0, 2);
+    TOOL(whole, 0, "member", "list", "--endpoints", cluster_endpoint(&c, 0));
+}
