@@ -59,8 +59,8 @@ static enum rc check_scene(const struct run *r, bool stopped, struct err *e)
 {
     if (!recover_exists(r->site.data.at))
         return RC_OK;
-    return recover_check_directory(r->plan, r->site.data_dir, r->site.wal_dir, stopped,
-                                   e);
+    return recover_check_directory(r->plan, r->job->member, r->site.data_dir,
+                                   r->site.wal_dir, stopped, e);
 }
 
 /* ---- the steps ----------------------------------------------------------------------
@@ -287,7 +287,8 @@ static enum rc open_run(const struct recover_job *job, struct recover_outcome *o
     TRY(recover_site_lock(&r->site, e));
     if (recover_exists(r->site.journal)) {
         TRY(recover_site_begin(&r->site, &is_new, e));
-        TRY(recover_journal_open(r->site.journal, job->plan->id, &r->journal, e));
+        TRY(recover_journal_open(r->site.journal, job->plan->id, job->member, &r->journal,
+                                 e));
         out->resumed = r->journal.begun[RECOVER_STEP_STOP];
     }
     r->job = job;
@@ -305,7 +306,8 @@ static enum rc begin(struct run *r, struct err *e)
         TRY(r->job->confirm(r->job->confirm_arg, e));
     TRY(recover_site_begin(&r->site, &is_new, e));
     if (r->journal.fd < 0)
-        TRY(recover_journal_open(r->site.journal, r->plan->id, &r->journal, e));
+        TRY(recover_journal_open(r->site.journal, r->plan->id, r->job->member,
+                                 &r->journal, e));
     return RC_OK;
 }
 

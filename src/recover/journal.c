@@ -106,18 +106,39 @@ static void take_line(struct recover_journal *j, const struct json *o)
     take_step(j, step, strcmp(event, "done") == 0);
 }
 
-static enum rc other_plan(const struct recover_journal *j, struct err *e)
+/* Whose journal it should be. */
+struct owner {
+    const char *plan_id, *member;
+};
+
+static enum rc other_owner(const struct recover_journal *j, const struct owner *o,
+                           struct err *e)
 {
-    return err_set(e, RC_CORRUPT,
-                   "the journal '%s' is not of this plan" HINT
-                   "look what made it, and move it away",
-                   j->path);
+    return err_set(e, RC_REFUSED,
+                   "the journal '%s' is not of plan %s and member '%s'" HINT
+                   "is this the right host, and the right --data-dir?",
+                   j->path, o->plan_id, o->member);
+}
+
+/* *named: the line says whose it is, and it is so. */
+static enum rc take_name(const struct recover_journal *j, const struct owner *o,
+                         const struct json *line, bool *named, struct err *e)
+{
+    const char *id = json_get_str(line, "plan_id");
+    const char *member = json_get_str(line, "member");
+
+    if (id == NULL)
+        return RC_OK;
+    if (strcmp(id, o->plan_id) != 0 || member == NULL || strcmp(member, o->member) != 0)
+        return other_owner(j, o, e);
+    *named = true;
+    return RC_OK;
 }
 
 /* A line that a crash cut off ends without a newline, and another one begins behind it.
  */
-static enum rc take_all(struct recover_journal *j, const char *plan_id, const char *text,
-                        size_t n, struct err *e)
+static enum rc take_all(struct recover_journal *j, const struct owner *owner,
+                        const char *text, size_t n, struct err *e)
 {
     AT_END(str_list_clear) struct str_list lines = { 0 };
     bool named = false;
@@ -127,53 +148,64 @@ static enum rc take_all(struct recover_journal *j, const char *plan_id, const ch
         bool whole = i + 1 < lines.count || text[n - 1] == '\n';
         OWNED(json) o = NULL;
         struct err torn = { 0 };
-        const char *id;
 
         if (!whole || json_parse(bytes_str(lines.items[i]), j->path, &o, &torn) != RC_OK)
             continue;
-        id = json_get_str(o, "plan_id");
-        if (id != NULL && strcmp(id, plan_id) != 0)
-            return other_plan(j, e);
-        named = named || id != NULL;
+        TRY(take_name(j, owner, o, &named, e));
         take_line(j, o);
     }
-    return named || lines.count <= 1 ? RC_OK : other_plan(j, e);
+    return named || lines.count <= 1 ? RC_OK : other_owner(j, owner, e);
 }
 
-static enum rc begin_file(struct recover_journal *j, const char *plan_id, bool torn,
+static enum rc begin_file(struct recover_journal *j, const struct owner *owner, bool torn,
                           struct err *e)
 {
-    char head[120];
+    AT_END(mem_end) char *text = NULL;
+    AT_END(mem_end) char *head = NULL;
+    OWNED(json) o = json_new_object();
 
-    snprintf(head, sizeof head,
-             "%s{\"format\":\"holdfast-journal-1\",\"plan_id\":\"%s\"}\n",
-             torn ? "\n" : "", plan_id);
+    json_set_str(o, "format", "holdfast-journal-1");
+    json_set_str(o, "plan_id", owner->plan_id);
+    json_set_str(o, "member", owner->member);
+    TRY(json_render(o, false, &text, e));
+    TRY(str_format(&head, e, "%s%s\n", torn ? "\n" : "", text));
     return append(j, head, e);
 }
 
-enum rc recover_journal_open(const char *path, const char *plan_id,
-                             struct recover_journal *out, struct err *e)
+/* What is there already; *torn: it does not end with a line. */
+static enum rc read_file(struct recover_journal *j, const struct owner *owner,
+                         bool *has_head, bool *torn, struct err *e)
 {
-    AT_END(recover_journal_close) struct recover_journal j = { .fd = -1 };
     AT_END(mem_end) uint8_t *bytes = NULL;
     AT_END(mem_end) char *text = NULL;
-    OWNED_FD int dir = -1;
-    const char *base;
     size_t n = 0;
-    bool torn;
 
-    TRY(str_format(&j.path, e, "%s", path));
-    TRY(os_open(AT_FDCWD, path, O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW, 0600, &j.fd,
-                e));
-    TRY(os_read_file(path, JOURNAL_MAX, &bytes, &n, e));
+    TRY(os_read_file(j->path, JOURNAL_MAX, &bytes, &n, e));
     text = mem_str_n((const char *)bytes, n);
     if (text == NULL)
         return err_set(e, RC_NOMEM, "no memory for the journal");
     if (n > 0)
-        TRY(take_all(&j, plan_id, text, strlen(text), e));
-    torn = n > 0 && bytes[n - 1] != '\n';
-    if (n == 0 || torn)
-        TRY(begin_file(&j, plan_id, torn, e));
+        TRY(take_all(j, owner, text, strlen(text), e));
+    *torn = n > 0 && bytes[n - 1] != '\n';
+    *has_head = n > 0;
+    return RC_OK;
+}
+
+enum rc recover_journal_open(const char *path, const char *plan_id, const char *member,
+                             struct recover_journal *out, struct err *e)
+{
+    AT_END(recover_journal_close) struct recover_journal j = { .fd = -1 };
+    const struct owner owner = { plan_id, member };
+    bool has_head = false, torn = false;
+    OWNED_FD int dir = -1;
+    const char *base;
+
+    TRY(str_format(&j.path, e, "%s", path));
+    TRY(os_open(AT_FDCWD, path, O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW, 0600, &j.fd,
+                e));
+    TRY(read_file(&j, &owner, &has_head, &torn, e));
+    if (!has_head || torn)
+        TRY(begin_file(&j, &owner, torn, e));
     TRY(os_open_parent(path, &dir, &base, e));
     TRY(os_sync_dir(dir, path, e));
     *out = j;

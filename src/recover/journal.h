@@ -23,8 +23,9 @@ struct recover_journal {
     int64_t compacted;
 };
 
-/* Opens it, new or with what is in it. RC_CORRUPT when it is of another plan. */
-enum rc recover_journal_open(const char *path, const char *plan_id,
+/* Opens it, new or with what is in it. RC_REFUSED when it is of another plan, or another
+ * member's part of this one. */
+enum rc recover_journal_open(const char *path, const char *plan_id, const char *member,
                              struct recover_journal *out, struct err *e);
 void recover_journal_close(struct recover_journal *j);
 

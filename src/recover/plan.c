@@ -294,15 +294,23 @@ static enum rc decide_bump(const struct recover_wish *w, struct recover_plan *p,
     return RC_OK;
 }
 
+/* Its copy is all that it has: nothing runs there that could have gone on, or it is the
+ * copy of what runs. Sound is not the same as startable. */
+static bool is_compared(const struct recover_seat *s)
+{
+    if (!s->voter || s->copy == NULL)
+        return false;
+    return s->presence == RECOVER_IN_USE || s->presence == RECOVER_STOPPED ||
+           (s->presence == RECOVER_UNSOUND && s->copy->ok);
+}
+
 /* Voters whose sound directories were compared; the best of them has all they have. */
 static size_t compared(const struct recover_verdict *v)
 {
     size_t n = 0;
 
     for (size_t i = 0; i < v->seat_count; i++)
-        n += v->seats[i].voter &&
-             (v->seats[i].presence == RECOVER_STOPPED ||
-              (v->seats[i].presence == RECOVER_IN_USE && v->seats[i].copy != NULL));
+        n += is_compared(&v->seats[i]);
     return n;
 }
 

@@ -1,6 +1,7 @@
 #include "recover/scene.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "recover/site.h"
 #include "recover/survey.h"
@@ -53,8 +54,22 @@ static enum rc check_source(const struct recover_plan *p, const struct recover_c
     return RC_OK;
 }
 
-enum rc recover_check_copy(const struct recover_plan *p, const struct recover_copy *c,
-                           bool stopped, struct err *e)
+/* A host that got a new name is fine; one that is another of the plan's is not. */
+static enum rc check_whose(const struct recover_plan *p, const char *member,
+                           const struct recover_copy *c, struct err *e)
+{
+    for (size_t i = 0; i < p->old_count; i++)
+        if (p->old[i].id == c->member_id && strcmp(p->old[i].name, member) != 0 &&
+            recover_plan_member(p, p->old[i].name) != NULL)
+            return err_set(e, RC_REFUSED,
+                           "'%s' is the directory of '%s', and not of '%s'" HINT
+                           "is this the right host, and the right --member?",
+                           c->path, p->old[i].name, member);
+    return RC_OK;
+}
+
+enum rc recover_check_copy(const struct recover_plan *p, const char *member,
+                           const struct recover_copy *c, bool stopped, struct err *e)
 {
     const struct recover_source *s = &p->source;
 
@@ -65,6 +80,7 @@ enum rc recover_check_copy(const struct recover_plan *p, const struct recover_co
                        "'%s' is of cluster %" PRIx64 ", and the plan is for %" PRIx64 HINT
                        "is this the right host, and the right --data-dir?",
                        c->path, c->cluster_id, p->old_cluster);
+    TRY(check_whose(p, member, c, e));
     if (s->kind == RECOVER_DIRECTORY && c->member_id == s->member_id)
         return check_source(p, c, stopped, e);
     if (compare(c, s) > 0 && !is_known(p, c))
@@ -78,8 +94,9 @@ enum rc recover_check_copy(const struct recover_plan *p, const struct recover_co
     return RC_OK;
 }
 
-enum rc recover_check_directory(const struct recover_plan *p, const char *data_dir,
-                                const char *wal_dir, bool stopped, struct err *e)
+enum rc recover_check_directory(const struct recover_plan *p, const char *member,
+                                const char *data_dir, const char *wal_dir, bool stopped,
+                                struct err *e)
 {
     AT_END(recover_copies_clear) struct recover_copies l = { 0 };
 
@@ -90,5 +107,5 @@ enum rc recover_check_directory(const struct recover_plan *p, const char *data_d
         log_info("'%s' cannot be read as a data directory; it will be moved aside as it "
                  "is",
                  data_dir);
-    return recover_check_copy(p, &l.items[0], stopped, e);
+    return recover_check_copy(p, member, &l.items[0], stopped, e);
 }

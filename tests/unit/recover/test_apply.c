@@ -120,6 +120,7 @@ CASE(apply, a_host_that_joins)
     ruin_make(&r);
     ruin_plan(&r, RECOVER_RE_BOOTSTRAP, false);
     r.job.member = "third";
+    r.plan.old[0].id++; /* so that the directory is nobody's whom the plan knows */
     r.running = true;
     OK(ruin_apply(&r), &r.e);
     cr_assert_eq(r.out.taken, 1 << RECOVER_STEP_STOP | 1 << RECOVER_STEP_ASIDE |
@@ -346,12 +347,29 @@ CASE(apply, a_directory_that_is_newer_than_the_source)
 
     ruin_make(&r);
     r.plan.source.member_id++;
+    r.plan.old[0].id++;
     r.plan.source.index--;
     r.plan.known_count = 0;
     r.job.member = "second";
     refused(&r, RC_REFUSED, "newer than the copy that the plan builds on");
     r.plan.known_count = 1; /* the plan's maker knew, and chose otherwise */
     OK(ruin_apply(&r), &r.e);
+}
+
+CASE(apply, another_members_directory)
+{
+    const char *first;
+    RUIN r;
+
+    ruin_make(&r);
+    first = r.job.member;
+    r.job.member = "second";
+    refused(&r, RC_REFUSED, "and not of 'second'");
+    r.job.member = first;
+    OK(ruin_apply(&r), &r.e);
+    r.job.member = "second";
+    cr_assert_eq(ruin_apply(&r), RC_REFUSED);
+    says(&r, "is not of plan");
 }
 
 CASE(apply, a_member_that_the_plan_does_not_have)

@@ -142,7 +142,7 @@ static void open_it(const char *path, struct recover_journal *j)
 {
     struct err e = { 0 };
 
-    OK(recover_journal_open(path, ID, j, &e), &e);
+    OK(recover_journal_open(path, ID, "m0", j, &e), &e);
 }
 
 CASE(journal, remembers)
@@ -203,7 +203,7 @@ CASE(journal, cut_anywhere)
     }
 }
 
-CASE(journal, of_another_plan)
+CASE(journal, of_another_plan_or_member)
 {
     const char *path = path_in(tmpdir_new(), "journal");
     JOURNAL j = { .fd = -1 };
@@ -211,5 +211,7 @@ CASE(journal, of_another_plan)
 
     open_it(path, &j);
     recover_journal_close(&j);
-    cr_assert_eq(recover_journal_open(path, "ffffffffffffffff", &j, &e), RC_CORRUPT);
+    cr_assert_eq(recover_journal_open(path, "ffffffffffffffff", "m0", &j, &e),
+                 RC_REFUSED);
+    cr_assert_eq(recover_journal_open(path, ID, "m1", &j, &e), RC_REFUSED);
 }
