@@ -7,6 +7,7 @@
 #include "util/bytes.h"
 #include "util/clock.h"
 #include "util/log.h"
+#include "util/stop.h"
 #include "wire/lease.h"
 
 static enum rc take(void *arg, const char *name, const char *owner, struct err *e)
@@ -50,14 +51,20 @@ static enum rc check(void *arg, struct err *e)
     return rc;
 }
 
-/* One that is lost may be somebody else's by now. */
+/* One that is lost may be somebody else's by now. A job that is told to stop gives it
+ * back, too: the next one would have to wait for a minute. */
 static void release(void *arg)
 {
     struct repo_lease *l = arg;
     struct err e = { 0 };
+    enum rc rc;
 
-    if (clock_ms() - l->renewed_ms < (uint64_t)REPO_LEASE_S * 1000 &&
-        wire_lease_revoke(l->client, l->id, &e) != RC_OK)
+    if (clock_ms() - l->renewed_ms >= (uint64_t)REPO_LEASE_S * 1000)
+        return;
+    stop_hold(true);
+    rc = wire_lease_revoke(l->client, l->id, &e);
+    stop_hold(false);
+    if (rc != RC_OK)
         log_info("the lock ends by itself within a minute: %s", e.why);
 }
 

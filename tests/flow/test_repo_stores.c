@@ -112,7 +112,7 @@ static void one_at_a_time(const struct vault *v, const struct source *s)
           "--yes");
     cr_assert(proc_runs(first.pid), "it was too fast: %s", waiting_text(&first));
     kill(first.pid, SIGTERM);
-    VAULT(third, v, 0, "backup", "--endpoints", endpoints(s), "--wait", "90s");
+    VAULT(third, v, 0, "backup", "--endpoints", endpoints(s), "--wait", "30s");
     cr_assert_eq(vault_count(v), before + 1);
     cr_assert_neq(proc_stop(first.pid, SIGTERM), 0);
 }
