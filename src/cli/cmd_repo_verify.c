@@ -150,7 +150,7 @@ static enum rc verify(struct cli *c, const void *args, struct err *e)
                        "--all, --rotate and the number of a backup exclude each other");
     TRY(cli_identities(&a->open, &ids, e));
     TRY(cli_repo_open(c, &a->repo, &k, e));
-    TRY(repo_log(k.repo, &log, e));
+    TRY(repo_log_whole(k.repo, &log, e));
     v.repo = k.repo;
     v.ids = ids;
     TRY(verify_those(&v, a, log, e));

@@ -197,7 +197,7 @@ enum rc repo_copy(struct repo *r, const struct repo_copy_options *o,
     AT_END(copying_end) struct copying c = { .from = r };
     OWNED(chain) log = NULL;
 
-    TRY(repo_log(r, &log, e));
+    TRY(repo_log_whole(r, &log, e));
     TRY(repo_log_check(log, e));
     c.log = log;
     TRY(store_open(&o->to, &c.to, e));

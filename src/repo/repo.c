@@ -178,21 +178,32 @@ static enum rc remember_all(struct repo *r, const struct chain *c, struct err *e
     return index_raise(r->index, r->identity.id, r->options.cluster, &mark, e);
 }
 
-enum rc repo_log(struct repo *r, struct chain **out, struct err *e)
+static enum rc read_log(struct repo *r, struct index *known, struct chain **out,
+                        struct err *e)
 {
     OWNED(chain) c = NULL;
     struct known k;
     struct err why = { 0 };
 
     TRY(recall(r, &k, e));
-    TRY(log_read_known(r->store, r->identity.id, r->options.cluster, &r->trust, r->index,
-                       &c, e));
+    TRY(log_read_known(r->store, r->identity.id, r->options.cluster, &r->trust, known, &c,
+                       e));
     TRY(chain_close(c, &k.mark, k.marked ? 1 : 0, e));
     if (r->index != NULL && c->findings.errors == 0 && remember_all(r, c, &why) != RC_OK)
         log_warn("this host's index does not know the newest state of the log: %s",
                  why.why);
     *out = GIVE(c);
     return RC_OK;
+}
+
+enum rc repo_log(struct repo *r, struct chain **out, struct err *e)
+{
+    return read_log(r, r->index, out, e);
+}
+
+enum rc repo_log_whole(struct repo *r, struct chain **out, struct err *e)
+{
+    return read_log(r, NULL, out, e);
 }
 
 void repo_remember(struct repo *r, const struct record_link *at, int64_t high_water)

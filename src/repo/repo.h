@@ -52,9 +52,14 @@ OWN_DEFINE(repo)
 /* The directory of a repository that lies in one; else NULL. */
 const char *repo_directory(const struct repo *r);
 
-/* The log of the cluster as the store has it, judged with what this host remembers of it.
- * When it hangs together, this host remembers it from now on. */
+/* The log of the cluster, judged with what this host remembers of it: the store is asked
+ * what there is, and only for records that this host does not have yet. When it hangs
+ * together, this host remembers it from now on. */
 enum rc repo_log(struct repo *r, struct chain **out, struct err *e);
+
+/* The same with every record read again: for whoever wants to know whether the store
+ * still has what it was given. */
+enum rc repo_log_whole(struct repo *r, struct chain **out, struct err *e);
 
 /* The same as this host remembers it, without asking the store. RC_NOTFOUND without a
  * state directory. */

@@ -9,15 +9,11 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "repo/lease.h"
 #include "tests/flow/golden.h"
 #include "tests/flow/history.h"
 #include "tests/flow/picture.h"
 #include "tests/flow/vault.h"
-#include "tests/lib/objectstore.h"
 #include "tests/lib/tmpfs.h"
-#include "tests/store/sshd.h"
-#include "wire/lease.h"
 
 #define REPO_ON_36(name)                        \
     static void name##_on_36(void);             \
@@ -48,23 +44,8 @@ static void opens_with_standard_tools(const struct vault *v, const char *stored,
     PEER(p, "sh", "-c", script, "sh", v->key, stored, opened);
 }
 
-static void revoke_unused(struct wire_client *w)
-{
-    AT_END(wire_leases_clear) struct wire_leases all = { 0 };
-    struct err e = { 0 };
-
-    OK(wire_lease_list(w, &all, &e), &e);
-    for (size_t i = 0; i < all.count; i++) {
-        AT_END(wire_lease_clear) struct wire_lease l = { 0 };
-
-        OK(wire_lease_get(w, all.ids[i], true, &l, &e), &e);
-        if (l.granted_ttl == REPO_LEASE_S)
-            OK(wire_lease_revoke(w, all.ids[i], &e), &e);
-    }
-}
-
-static void restores(const struct vault *v, const struct cluster_backend *b,
-                     const char *file, const struct picture *before)
+static void restores(const struct cluster_backend *b, const char *file,
+                     const struct picture *before)
 {
     CLUSTER to = { 0 };
     PICTURE after = { 0 };
@@ -77,8 +58,6 @@ static void restores(const struct vault *v, const struct cluster_backend *b,
          "0");
     cluster_boot_first(&to, 1);
     flow_connect(&to, &w);
-    if (v->lock_is_lease) /* it is in the backup, and ends by itself after a minute */
-        revoke_unused(w);
     picture_take(w, &after);
     picture_same(before, &after, "after backup and restore");
 }
@@ -130,7 +109,7 @@ static void the_whole_way(const struct cluster_backend *b, struct vault *v)
     VAULT(open, v, 0, "fetch", "1", "-o", opened, "-i", v->key);
     VAULT(audit, v, 0, "audit");
     opens_with_standard_tools(v, stored, opened);
-    restores(v, b, opened, &before);
+    restores(b, opened, &before);
 }
 
 EACH_ETCD(repo, a_backup_comes_back)
@@ -139,38 +118,6 @@ EACH_ETCD(repo, a_backup_comes_back)
 
     vault_make(&v, vault_directory(), NULL);
     the_whole_way(b, &v);
-}
-
-/* ---- the same way into other stores ----------------------------------------------- */
-
-REPO_ON_36(the_same_in_a_store_that_speaks_s3)
-{
-    OBJECTSTORE o;
-    struct vault v;
-    char credentials[600];
-
-    objectstore_start(&o, "radosgw", NULL);
-    objectstore_bucket(&o, "backups", 0);
-    snprintf(credentials, sizeof credentials, "HOLDFAST_REPO_CREDENTIALS=%s",
-             o.credentials);
-    vault_make(&v, objectstore_url(&o, "backups/etcd"),
-               (const char *const[]){ credentials, NULL });
-    the_whole_way(cluster_backend("3.6"), &v);
-}
-
-REPO_ON_36(the_same_over_sftp)
-{
-    AT_END(sshd_stop) struct sshd d = { 0 };
-    struct vault v;
-    char key[700], hosts[700];
-
-    sshd_start(&d);
-    snprintf(key, sizeof key, "HOLDFAST_SSH_KEY=%s", d.identity);
-    snprintf(hosts, sizeof hosts, "HOLDFAST_KNOWN_HOSTS=%s", d.known_hosts);
-    vault_make(&v, d.url, (const char *const[]){ key, hosts, NULL });
-    v.lock_is_lease = true;
-    the_whole_way(cluster_backend("3.6"), &v);
-    cr_assert_null(vault_leak(d.files, canary));
 }
 
 /* ---- a bundle --------------------------------------------------------------------- */

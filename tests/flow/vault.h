@@ -16,7 +16,6 @@ struct vault {
     char url[VAULT_TEXT], key[VAULT_TEXT], state[VAULT_TEXT];
     char texts[VAULT_ENV_MAX][VAULT_TEXT];
     const char *env[VAULT_ENV_MAX + 1];
-    bool lock_is_lease; /* in the cluster: the store cannot lock */
 };
 
 /* Keys and environment, no repository yet. `reach` is further environment for it
