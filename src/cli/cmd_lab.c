@@ -151,9 +151,8 @@ static enum rc choose(const struct lab *l, const struct str_list *names,
     return RC_OK;
 }
 
-static enum rc open_chosen(struct cli *c, const struct members_args *a,
-                           struct lab **l, bool which[static LAB_MEMBERS_MAX],
-                           struct err *e)
+static enum rc open_chosen(struct cli *c, const struct members_args *a, struct lab **l,
+                           bool which[static LAB_MEMBERS_MAX], struct err *e)
 {
     TRY(cli_lab_open(c, a->dir, true, l, e));
     return choose(*l, &a->members, which, e);
