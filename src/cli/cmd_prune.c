@@ -154,12 +154,10 @@ const struct command cmd_prune = {
         "A signed record says first what is removed, so a run that is killed never "
         "leaves a "
         "backup that is half there; the next one finishes it.",
-    .examples =
-        "# a look\n"
-        "holdfast prune --cluster prod --keep-hourly 24 --keep-daily 14 --keep-monthly "
-        "12\n"
-        "# and do it\n"
-        "holdfast prune --cluster prod --keep-daily 14 --yes\n",
+    .examples = "# a look\n"
+                "holdfast prune --cluster prod --keep-hourly 24 --keep-daily 14\n"
+                "# and do it\n"
+                "holdfast prune --cluster prod --keep-daily 14 --yes\n",
     .opts = prune_opts,
     .uses = CLI_CONNECTION | CLI_OUTPUT | CLI_STATE | CLI_YES | CLI_DRY_RUN,
     .args_size = sizeof(struct prune_args),

@@ -88,10 +88,10 @@ const struct command cmd_repo_init = {
         "opens none of them. Name two recipients whose keys lie in different places. "
         "Records are signed; keep the public half of the signing key where backups will "
         "be restored (--public-key), for a store can forge everything else.",
-    .examples = "holdfast keygen -o ops.key; holdfast keygen -o safe.key\n"
-                "holdfast repo init /mnt/backup -r age1... -r age1...\n"
-                "holdfast repo init 's3://etcd-backups?endpoint=https://s3.example' -R "
-                "recipients.txt\n",
+    .examples =
+        "holdfast keygen -o ops.key; holdfast keygen -o safe.key\n"
+        "holdfast repo init /mnt/backup -r age1... -r age1...\n"
+        "holdfast repo init 's3://backups?endpoint=https://s3.example' -R keys.txt\n",
     .operands = init_operands,
     .opts = init_opts,
     .uses = CLI_OUTPUT | CLI_STATE,

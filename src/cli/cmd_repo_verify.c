@@ -233,9 +233,8 @@ const struct command cmd_fetch = {
         "one before it and says what is lost by that. `holdfast restore --repo` fetches "
         "and "
         "restores in one step.",
-    .examples =
-        "holdfast fetch latest -o etcd.db -i backup.key --repo /mnt/backup --cluster "
-        "prod\n",
+    .examples = "holdfast fetch latest -o etcd.db -i backup.key --repo /mnt/backup \\\n"
+                "  --cluster prod\n",
     .operands = fetch_operands,
     .opts = fetch_opts,
     .uses = CLI_OUTPUT | CLI_PROGRESS | CLI_STATE,
