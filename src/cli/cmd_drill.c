@@ -357,12 +357,13 @@ const struct command cmd_drill = {
         "started on 127.0.0.1. It refuses to work on the file system of a running "
         "etcd's data. A backup with authentication on needs --user with role root, and "
         "the password that it had when the backup was made.",
-    .examples = "holdfast drill --repo /mnt/backup --cluster prod -i backup.key\n"
-                "# any of them, on a certain etcd, with targets\n"
-                "holdfast drill random --cluster prod -i backup.key --etcd /usr/bin/etcd "
-                "--rto 10m --rpo 8h\n"
-                "# a file at hand\n"
-                "holdfast drill --file etcd.db.zst.age -i backup.key\n",
+    .examples =
+        "holdfast drill --repo /mnt/backup --cluster prod -i backup.key\n"
+        "# any of them, on a certain etcd, with targets\n"
+        "holdfast drill random --cluster prod -i backup.key --rto 10m --rpo 8h \\\n"
+        "  --etcd /usr/bin/etcd\n"
+        "# a file at hand\n"
+        "holdfast drill --file etcd.db.zst.age -i backup.key\n",
     .operands = drill_operands,
     .opts = drill_opts,
     .uses = CLI_CONNECTION | CLI_OUTPUT | CLI_PROGRESS | CLI_STATE,
