@@ -107,7 +107,6 @@ const struct command cmd_keygen = {
     .examples =
         "# a key file, and its public key on stderr\n"
         "holdfast keygen -o backup.key\n"
-        "\n"
         "# a key that signs backups, and signing.key.pub for those who check them\n"
         "holdfast keygen --signing -o signing.key\n",
     .opts = keygen_opts,
