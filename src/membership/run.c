@@ -263,69 +263,81 @@ static enum rc add(struct membership_run *r, struct membership_look *l,
     return r->announce(r->arg, l, who, r->added, e);
 }
 
+enum { STAGE_MAX = 400 };
+
 static const char never_started[] = "it was never started";
 
-/* How far it has come, in words, each said once. */
-static const char *stage_of(const struct membership_look *l, uint64_t id)
+/* How far it has come, in words; "" when it is there. */
+static void stage_of(const struct membership_look *l, uint64_t id,
+                     char out[static STAGE_MAX])
 {
     const struct member_seat *s = member_seat_of(&l->table, id);
+    const struct care_member *seen = care_member_of(&l->view, id);
+    char at[200];
 
-    if (s == NULL || !s->started)
-        return never_started;
-    if (!s->alive)
-        return "it has joined, but does not answer at its client address";
-    return s->in_sync ? NULL : "it runs, and has not caught up yet";
+    out[0] = '\0';
+    if (s == NULL || !s->started) {
+        snprintf(out, STAGE_MAX, "%s", never_started);
+    } else if (!s->alive) {
+        str_printable(at, sizeof at, bytes_str(seen == NULL ? "" : seen->endpoint));
+        snprintf(out, STAGE_MAX,
+                 "it has joined, but does not answer at the client address that it "
+                 "advertises, '%s'",
+                 at);
+    } else if (!s->in_sync) {
+        snprintf(out, STAGE_MAX, "it runs, and has not caught up yet");
+    }
 }
 
 /* What only the place itself tells, while the cluster hears nothing. */
-static enum rc stage_there(struct membership_run *r, const struct membership_look *l,
-                           uint64_t id, const char **stage, struct err *e)
+static enum rc stage_there(struct membership_run *r, uint64_t id,
+                           char out[static STAGE_MAX], struct err *e)
 {
-    const struct member_seat *s = member_seat_of(&l->table, id);
     const struct membership_new *who = meant(r, MEMBER_AWAIT);
     bool stranger;
 
-    if (s == NULL || s->started || r->trust == NULL || who == NULL)
+    if (strcmp(out, never_started) != 0 || r->trust == NULL || who == NULL)
         return RC_OK;
     TRY(membership_knock(r->trust, &who->peer_urls, id, &stranger, e));
     if (stranger)
-        *stage = "a member of another cluster answers at its peer address: end that, "
-                 "empty its data directory, and start it as shown";
+        snprintf(out, STAGE_MAX,
+                 "a member of another cluster answers at its peer address: end that, "
+                 "empty its data directory, and start it as shown");
     return RC_OK;
 }
 
 static enum rc see_stage(struct membership_run *r, struct membership_look *l, uint64_t id,
-                         const char **stage, struct err *e)
+                         char out[static STAGE_MAX], struct err *e)
 {
     struct err why = { 0 };
     enum rc rc = look_again(r, l, &why);
 
     if (rc == RC_NET) {
-        *stage = "the cluster does not answer";
+        snprintf(out, STAGE_MAX, "the cluster does not answer");
         return RC_OK;
     }
     if (rc != RC_OK) {
         *e = why;
         return rc;
     }
-    *stage = stage_of(l, id);
-    return *stage == NULL ? RC_OK : stage_there(r, l, id, stage, e);
+    stage_of(l, id, out);
+    return stage_there(r, id, out, e);
 }
 
+/* Each stage is said once, but for the one that is always there at first. */
 static enum rc await(struct membership_run *r, struct membership_look *l, uint64_t id,
                      struct err *e)
 {
     uint64_t until = clock_ms() + r->wait_ms;
-    const char *stage = "", *last = "";
-    char wait[24];
+    char stage[STAGE_MAX] = "", last[STAGE_MAX] = "", wait[24];
 
     for (;;) {
-        TRY(see_stage(r, l, id, &stage, e));
-        if (stage == NULL)
+        TRY(see_stage(r, l, id, stage, e));
+        if (stage[0] == '\0')
             return RC_OK;
-        if (stage != last && stage != never_started)
+        if (strcmp(stage, last) != 0 && strcmp(stage, never_started) != 0)
             log_info("member %" PRIx64 ": %s", id, stage);
-        last = stage;
+        memcpy(last, stage, sizeof last);
         TRY(stop_check(e));
         if (clock_ms() >= until)
             break;

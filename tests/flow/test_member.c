@@ -365,9 +365,12 @@ CASE(member, undoes_what_does_not_come_3_6, .timeout = FLOW_TIMEOUT_S)
     undoes(cluster_backend("3.6"));
 }
 
-/* Started as a cluster of its own it never tells ours; its peer address does. */
+/* Started as a cluster of its own it never tells ours; its peer address does. And where
+ * it wants to be asked may be nowhere. */
 CASE(member, one_that_was_started_wrong_is_told, .timeout = FLOW_TIMEOUT_S)
 {
+    static const char *const nowhere[] = { "--advertise-client-urls=http://127.0.0.1:1",
+                                           NULL };
     CLUSTER c = { 0 };
     struct waiting w;
 
@@ -380,6 +383,11 @@ CASE(member, one_that_was_started_wrong_is_told, .timeout = FLOW_TIMEOUT_S)
     cr_assert(waiting_says(&w, "a member of another cluster answers"), "%s", w.text);
     cluster_kill(&c, 1, SIGKILL);
     PEER(rm, "rm", "-rf", c.members[1].data_dir);
+    c.options.flags = nowhere;
+    cluster_boot_joining(&c, 1, waiting_initial(&w, 0));
+    cr_assert(waiting_says(&w, "advertises, 'http://127.0.0.1:1'"), "%s", w.text);
+    cluster_kill(&c, 1, SIGKILL);
+    c.options.flags = NULL;
     cluster_boot_joining(&c, 1, waiting_initial(&w, 0));
     waiting_ends(&w, 0);
 }
