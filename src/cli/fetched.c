@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "care/doctor.h"
 #include "repo/fetch.h"
 #include "util/log.h"
 #include "util/mem.h"
@@ -40,10 +41,13 @@ static enum rc name_file(const char *beside, const struct manifest *m, char **ou
 static enum rc describe(const struct repo_args *a, const struct chain_item *item,
                         struct fetched *f, struct err *e)
 {
+    char repo[600];
+
+    care_shell_word(repo, sizeof repo, a->repo);
     TRY(str_format(&f->called, e, "backup %" PRIu64 " of '%s'", item->at.sequence,
                    a->cluster));
-    return str_format(&f->words, e, "--repo '%s' --cluster %s --sequence %" PRIu64,
-                      a->repo, a->cluster, item->at.sequence);
+    return str_format(&f->words, e, "--repo %s --cluster %s --sequence %" PRIu64, repo,
+                      a->cluster, item->at.sequence);
 }
 
 static enum rc fetch(struct fetched *f, uint64_t sequence, const char *beside,

@@ -176,6 +176,24 @@ static void check_doctor(const struct vault *v, const struct cluster *c)
     cr_assert_not_null(strstr(late.out, "holdfast backup --repo"), "%s", late.out);
 }
 
+/* One plan for all hosts, each of which fetches by itself; another backup is not taken.
+ */
+static void check_plan(const struct vault *v)
+{
+    char plan[600], data[600];
+
+    snprintf(plan, sizeof plan, "%s", path_in(v->dir, "plan.json"));
+    snprintf(data, sizeof data, "%s", path_in(v->dir, "b"));
+    VAULT(p, v, 0, "restore", "--write-plan", plan, "--name", "a", "--initial-cluster",
+          "a=http://127.0.0.1:4001,b=http://127.0.0.1:4002", "-i", v->key);
+    cr_assert_not_null(strstr(p.out, "--sequence 2 --plan"), "%s", p.out);
+    VAULT(other, v, 3, "restore", "--plan", plan, "--member", "b", "--data-dir", data,
+          "--sequence", "1", "-i", v->key);
+    VAULT(right, v, 0, "restore", "--plan", plan, "--member", "b", "--data-dir", data,
+          "--sequence", "2", "-i", v->key);
+    cr_assert_eq(access(path_in(data, "member"), F_OK), 0);
+}
+
 REPO_ON_36(a_restore_goes_past_all_that_was_ever_seen)
 {
     CLUSTER c = { 0 };
@@ -198,6 +216,7 @@ REPO_ON_36(a_restore_goes_past_all_that_was_ever_seen)
     cr_assert_eq(flow_number(done, "snapshot_revision"), flow_number(first, "revision"));
     cr_assert_gt(flow_number(done, "revision"), flow_number(second, "revision"));
     check_doctor(&v, &c);
+    check_plan(&v);
 }
 
 /* ---- never at etcd's expense ------------------------------------------------------ */
