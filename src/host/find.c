@@ -234,19 +234,6 @@ enum rc host_only(const struct host_list *l, const struct host_member **out,
     return RC_OK;
 }
 
-static enum rc device_of(const char *path, dev_t *out, struct err *e)
-{
-    OWNED_FD int dir = -1;
-    const char *base;
-    struct stat st;
-
-    TRY(os_open_parent(path, &dir, &base, e));
-    if (os.fstat(dir, &st) < 0)
-        return err_sys(e, RC_STORAGE, "cannot stat the directory of '%s'", path);
-    *out = st.st_dev;
-    return RC_OK;
-}
-
 static bool is_on(const char *path, dev_t dev)
 {
     struct stat st;
@@ -262,7 +249,7 @@ enum rc host_neighbor(const struct host_list *l, const char *path, struct neighb
     TRY(neighbor_find(path, out, found, e));
     if (*found)
         return RC_OK;
-    TRY(device_of(path, &dev, e));
+    TRY(os_device(path, &dev, e));
     for (size_t i = 0; i < l->count && !*found; i++) {
         const struct host_member *m = &l->items[i];
 

@@ -14,6 +14,7 @@
 
 #include "util/mem.h"
 #include "util/os.h"
+#include "util/program.h"
 #include "util/str.h"
 
 enum { STAT_MAX = 4096, PATIENCE_MS = 10000 };
@@ -41,20 +42,6 @@ static _Noreturn void become(char *const argv[], const struct lab_child_options 
     if (write(tell, &why, sizeof why) < 0)
         _exit(126);
     _exit(127);
-}
-
-/* What became() could not do: nothing comes when exec closed the pipe. */
-static enum rc heard(int from, const char *program, struct err *e)
-{
-    int why = 0;
-    ssize_t n;
-
-    while ((n = os.read(from, &why, sizeof why)) < 0 && errno == EINTR)
-        ;
-    if (n == 0)
-        return RC_OK;
-    errno = n == (ssize_t)sizeof why ? why : EIO;
-    return err_sys(e, RC_NOTFOUND, "cannot run '%s'", program);
 }
 
 /* Fields of /proc/PID/stat count from the state, which follows the name; a name may hold
@@ -99,7 +86,7 @@ enum rc lab_child_start(const char *const argv[], const struct lab_child_options
         become((char *const *)(uintptr_t)argv, o, to);
     os_fd_end(&to);
     *out = (struct lab_child){ .pid = pid };
-    if (heard(from, argv[0], e) != RC_OK) {
+    if (program_heard(from, argv[0], e) != RC_OK) {
         waitpid(pid, NULL, 0);
         *out = (struct lab_child){ 0 };
         return e->code;

@@ -98,19 +98,6 @@ static bool lives_on(uint64_t pid, dev_t dev, struct neighbor *out, struct err *
     return false;
 }
 
-static enum rc device_of(const char *path, dev_t *out, struct err *e)
-{
-    OWNED_FD int dir = -1;
-    const char *base;
-    struct stat st;
-
-    TRY(os_open_parent(path, &dir, &base, e));
-    if (os.fstat(dir, &st) < 0)
-        return err_sys(e, RC_STORAGE, "cannot stat the directory of '%s'", path);
-    *out = st.st_dev;
-    return RC_OK;
-}
-
 enum rc neighbor_find(const char *path, struct neighbor *out, bool *found, struct err *e)
 {
     AT_END(str_list_clear) struct str_list processes = { 0 };
@@ -119,7 +106,7 @@ enum rc neighbor_find(const char *path, struct neighbor *out, bool *found, struc
     dev_t dev = 0;
     bool any = false;
 
-    TRY(device_of(path, &dev, e));
+    TRY(os_device(path, &dev, e));
     TRY(os_list(AT_FDCWD, "/proc", &processes, e));
     for (size_t i = 0; i < processes.count && !any; i++)
         any = str_to_u64(processes.items[i], &pid) && pid != (uint64_t)getpid() &&

@@ -227,6 +227,19 @@ enum rc os_open_parent(const char *path, int *dir, const char **base, struct err
     return RC_OK;
 }
 
+enum rc os_device(const char *path, dev_t *out, struct err *e)
+{
+    OWNED_FD int dir = -1;
+    const char *base;
+    struct stat st;
+
+    TRY(os_open_parent(path, &dir, &base, e));
+    if (os.fstat(dir, &st) < 0)
+        return err_sys(e, RC_STORAGE, "cannot stat the directory of '%s'", path);
+    *out = st.st_dev;
+    return RC_OK;
+}
+
 enum rc os_sync_dir(int dir, const char *name, struct err *e)
 {
     if (os.fsync(dir) < 0)

@@ -96,6 +96,9 @@ enum rc os_sync(int fd, const char *name, struct err *e);
  * component inside `path`. */
 enum rc os_open_parent(const char *path, int *dir, const char **base, struct err *e);
 
+/* The file system on which `path`, which need not exist, lies or would lie. */
+enum rc os_device(const char *path, dev_t *out, struct err *e);
+
 /* fsync the directory `dir`. */
 enum rc os_sync_dir(int dir, const char *name, struct err *e);
 

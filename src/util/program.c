@@ -101,8 +101,7 @@ static enum rc environment(const char *const *more, char ***out, struct err *e)
     return RC_OK;
 }
 
-/* Nothing comes when exec closed the pipe. */
-static enum rc heard(int from, const char *program, struct err *e)
+enum rc program_heard(int from, const char *program, struct err *e)
 {
     int why = 0;
     ssize_t n;
@@ -130,7 +129,7 @@ static enum rc start(const struct program *c, struct ends *from, pid_t *out,
     if (pid == 0)
         become((char *const *)(uintptr_t)c->argv, env, c->idle, &to);
     ends_close(&to);
-    if (heard(from->why, c->argv[0], e) != RC_OK) {
+    if (program_heard(from->why, c->argv[0], e) != RC_OK) {
         waitpid(pid, NULL, 0);
         return e->code;
     }
