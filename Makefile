@@ -182,7 +182,7 @@ test:                             ## everything CI runs; installs what is missin
 	@$(MAKE) --no-print-directory -j2 all
 	@$(MAKE) --no-print-directory check-help
 	@$(MAKE) --no-print-directory -j2 MODE=sanitize tests
-	@$(MAKE) --no-print-directory MODE=sanitize unit flow
+	@$(MAKE) --no-print-directory -j2 -Otarget MODE=sanitize unit flow
 	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=3
 	@echo "all tests passed"
 
