@@ -233,6 +233,21 @@ REPO(a_copy_is_verified_by_the_same_key_and_outlives_a_prune)
          "sh", second);
 }
 
+REPO(a_bad_backup_is_not_copied_and_hinders_no_other)
+{
+    char second[512];
+
+    make_three();
+    snprintf(second, sizeof second, "%s", vault_directory());
+    scene_shell(flip, object_of(2), "");
+    VAULT(copy, &scene.v, 8, "copy", "--to", second);
+    cr_assert_not_null(strstr(copy.err, "backup 2 is bad here"), "%s", copy.err);
+    VAULT(elsewhere, &scene.v, 5, "copy", "--to", scene.v.state);
+    vault_set(&scene.v, "HOLDFAST_REPO", second);
+    VAULT(good, &scene.v, 0, "verify", "3");
+    VAULT(bad, &scene.v, 3, "verify", "2");
+}
+
 /* ---- another cluster -------------------------------------------------------------- */
 
 REPO(another_cluster_under_the_same_name_is_refused)
