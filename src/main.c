@@ -6,6 +6,7 @@
 int main(int argc, char **argv)
 {
     process_fill_standard_fds();
+    process_reach_own_files();
     stop_install();
     return cli_main(argc, argv);
 }

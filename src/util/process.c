@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 void process_fill_standard_fds(void)
@@ -11,6 +12,11 @@ void process_fill_standard_fds(void)
         if (fcntl(fd, F_GETFD) < 0 &&
             open("/dev/null", (fd == 0 ? O_WRONLY : O_RDONLY) | O_NOCTTY) != fd)
             _exit(1);
+}
+
+void process_reach_own_files(void)
+{
+    (void)umask(umask(0) & 077);
 }
 
 unsigned process_terminal_width(int fd)

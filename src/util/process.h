@@ -7,6 +7,9 @@
  * round: reading a closed stdin or writing to a closed stdout still fails. */
 void process_fill_standard_fds(void);
 
+/* Takes from the umask what would keep the owner from a file that we make. */
+void process_reach_own_files(void);
+
 /* Columns of the terminal behind `fd`; 0 when there is none. */
 unsigned process_terminal_width(int fd);
 
