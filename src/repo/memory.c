@@ -7,7 +7,7 @@
 #include "util/mem.h"
 #include "util/os.h"
 
-enum { MEMORY_MAX = 64 << 10, PLACE_DIGITS = 16 };
+enum { MEMORY_MAX = 64 << 10, PLACE_DIGITS = 16, PLACE_SIZE = 1024 };
 
 /* ---- keys as texts ---------------------------------------------------------------- */
 
@@ -110,8 +110,10 @@ enum rc repo_memory_put(const struct care_store *s, const char *place,
     AT_END(mem_end) char *text = NULL;
     OWNED(json) j = json_new_object();
     OWNED(sink) to = NULL;
+    char shown[PLACE_SIZE]; /* for whoever looks into the file; any bytes may be a path */
 
-    json_set_str(j, "place", place);
+    str_printable(shown, sizeof shown, bytes_str(place));
+    json_set_str(j, "place", shown);
     json_set_str(j, "id", m->id);
     json_set(j, "signing_keys", repo_keys_json(&m->keys));
     TRY(json_render(j, true, &text, e));
