@@ -305,15 +305,15 @@ static enum rc store_and_prove(struct run *n, struct err *e)
 }
 
 /* An object that will never be named is not left for the next run to find, if that can be
- * helped. */
+ * helped. Its name is ours alone, so this needs no lock: whoever took the lock away may
+ * have removed the entry that announces the object. */
 static void drop_upload(struct run *n)
 {
     struct err e = { 0 };
 
     if (n->upload.object[0] == '\0' || n->appending)
         return;
-    if (lock_fence(n->job.lock, &e) != RC_OK ||
-        store_remove(n->repo->store, n->upload.object, &e) != RC_OK ||
+    if (store_remove(n->repo->store, n->upload.object, &e) != RC_OK ||
         repo_upload_end(n->repo, &n->upload, &e) != RC_OK)
         log_warn("'%s' is left for the next run to remove: %s", n->upload.object, e.why);
 }
