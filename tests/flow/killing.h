@@ -28,4 +28,8 @@ struct hit {
 int killing_run(const char *call, const char *signal, unsigned nth,
                 const struct words *command, const char *const *env, struct proc *p);
 
+/* The same with anything else that strace injects: "error=ENOSPC". */
+int killing_inject(const char *call, const char *how, unsigned nth,
+                   const struct words *command, const char *const *env, struct proc *p);
+
 #endif
