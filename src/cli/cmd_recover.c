@@ -67,7 +67,8 @@ static const struct opt recover_opts[] = {
 };
 /* clang-format on */
 
-static enum rc check_ways(const struct recovery_args *a, struct err *e)
+static enum rc check_ways(const struct cli *c, const struct recovery_args *a,
+                          struct err *e)
 {
     int ways = (a->plan != NULL) + (a->apply != NULL) + (a->rollback != NULL);
 
@@ -75,6 +76,9 @@ static enum rc check_ways(const struct recovery_args *a, struct err *e)
         return err_set(e, RC_USAGE,
                        "one of --plan, --apply and --rollback must be given" HINT
                        "begin with `holdfast recover --plan plan.json DIR...`");
+    if (a->plan != NULL && c->dry_run)
+        return err_set(e, RC_USAGE,
+                       "--dry-run goes with --apply; --plan itself changes nothing");
     if (a->plan != NULL && a->member != NULL)
         return err_set(e, RC_USAGE, "--member goes with --apply and --rollback");
     if (a->plan == NULL && a->member == NULL)
@@ -91,7 +95,7 @@ static enum rc recover(struct cli *c, const void *args, struct err *e)
 {
     const struct recovery_args *a = args;
 
-    TRY(check_ways(a, e));
+    TRY(check_ways(c, a, e));
     if (a->plan != NULL)
         return recovery_plan(c, a, e);
     return a->apply != NULL ? recovery_apply(c, a, e) : recovery_rollback(c, a, e);
@@ -139,7 +143,7 @@ const struct command cmd_recover = {
         "    --members m0=https://10.0.0.1:2380,m1=https://10.0.0.2:2380\n",
     .operands = recover_operands,
     .opts = recover_opts,
-    .uses = CLI_CONNECTION | CLI_OUTPUT | CLI_PROGRESS | CLI_YES,
+    .uses = CLI_CONNECTION | CLI_OUTPUT | CLI_PROGRESS | CLI_YES | CLI_DRY_RUN,
     .args_size = sizeof(struct recovery_args),
     .run = recover,
 };

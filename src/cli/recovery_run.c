@@ -153,6 +153,17 @@ struct way {
                     struct err *e);
 };
 
+/* What the plan says, once more. */
+static enum rc only_show(struct cli *c, const struct recover_plan *p, const char *file,
+                         struct err *e)
+{
+    OWNED(result) r = result_new();
+
+    result_str(r, "Plan", "plan_id", p->id);
+    TRY(recovery_draw(p, file, r, e));
+    return cli_show(c, r, e);
+}
+
 static enum rc go(struct cli *c, const struct recovery_args *a, const struct way *way,
                   struct err *e)
 {
@@ -169,6 +180,8 @@ static enum rc go(struct cli *c, const struct recovery_args *a, const struct way
     TRY(recover_planfile_load(way->file, &p, e));
     for (size_t i = 0; i < a->assumed.count; i++)
         TRY(str_list_add(&p.assumed, a->assumed.items[i], e));
+    if (c->dry_run)
+        return only_show(c, &p, way->file, e);
     TRY(cli_identities(&a->from.open, &ids, e));
     TRY(recovery_host_open(c, a, &p, &h, e));
     TRY(find_source(a, way->file, &p, &source, e));
