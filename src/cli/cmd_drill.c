@@ -316,8 +316,23 @@ static enum rc open_all(struct cli *c, struct drilling *d, struct err *e)
         return err_set(e, RC_USAGE,
                        "a drill of what?" HINT "name --repo and --cluster, or a --file");
     TRY(cli_repo_open(c, &d->a->repo, &d->k, e));
-    TRY(repo_log(d->k.repo, &d->log, e));
+    TRY(repo_log_whole(d->k.repo, &d->log, e));
     return repo_log_check(d->log, e);
+}
+
+/* What the drill found is shown even when the report cannot be written, and outweighs
+ * that. */
+static enum rc conclude(struct cli *c, const struct drilling *d, struct result *r,
+                        struct err *e)
+{
+    struct err why = { 0 };
+    enum rc written = write_report(d, r, &why);
+
+    TRY(cli_show(c, r, e));
+    if (written != RC_OK && d->rc != RC_OK)
+        log_warn("no report was written: %s", why.why);
+    *e = d->rc != RC_OK ? d->failure : why;
+    return d->rc != RC_OK ? d->rc : written;
 }
 
 static enum rc drill(struct cli *c, const void *args, struct err *e)
@@ -337,11 +352,7 @@ static enum rc drill(struct cli *c, const void *args, struct err *e)
         d.rc = targets(&d, &d.failure);
     r = describe(&d);
     record(&d, r);
-    TRY(write_report(&d, r, e));
-    TRY(cli_show(c, r, e));
-    if (d.rc != RC_OK)
-        *e = d.failure;
-    return d.rc;
+    return conclude(c, &d, r, e);
 }
 
 const struct command cmd_drill = {

@@ -189,6 +189,9 @@ CASE(drill, of_a_file_with_a_report, .timeout = FLOW_TIMEOUT_S)
     passed(&p, true);
     cr_assert_not_null(strstr(dir_listing(reports), ".json"), "%s", dir_listing(reports));
     cr_assert_not_null(strstr(dir_listing(reports), ".txt"));
+    TOOL(q, 10, "drill", "--file", file, "--etcd", etcd, "--scratch", vault_directory(),
+         "--allow-same-filesystem", "--report-dir", path_in(reports, "none"), "--json");
+    passed(&q, true);
 }
 
 CASE(drill, refuses_the_disk_of_a_living_etcd, .timeout = FLOW_TIMEOUT_S)
