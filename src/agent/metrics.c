@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "catalog/retain.h"
+
 enum { VALUE_SIZE = 40, LINE_MAX = 512 };
 
 struct subject {
@@ -59,9 +61,15 @@ static double proved_time(const struct subject *s)
 {
     return s->c->proved.known ? (double)s->c->proved.time : 0;
 }
+/* A time that lies ahead says nothing of the age: that is not taken for youth. */
+static bool is_aged(const struct agent_metrics *m, const struct agent_standing *c)
+{
+    return c->proved.known && retain_made_since(c->proved.time, INT64_MIN, m->now);
+}
+
 static double proved_age(const struct subject *s)
 {
-    return s->c->proved.known ? (double)(s->m->now - s->c->proved.time) : INFINITY;
+    return is_aged(s->m, s->c) ? (double)(s->m->now - s->c->proved.time) : INFINITY;
 }
 static double proved_revision(const struct subject *s)
 {
@@ -305,9 +313,12 @@ enum rc agent_health_text(const struct agent_metrics *m, const struct agent_conf
         const int64_t age = m->now - c->proved.time;
         const bool old = limit != 0 && age > (int64_t)limit;
 
-        *well = *well && c->proved.known && !old;
+        *well = *well && is_aged(m, c) && !old;
         if (!c->proved.known)
             TRY(line(&w, e, "%s: no proved backup\n", c->cluster));
+        else if (!is_aged(m, c))
+            TRY(line(&w, e, "%s: newest proved backup is of a time to come\n",
+                     c->cluster));
         else
             TRY(line(&w, e, "%s: newest proved backup is %lld s old%s\n", c->cluster,
                      (long long)age, old ? ", too old" : ""));

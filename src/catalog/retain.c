@@ -316,6 +316,11 @@ static void check_newest(const struct retain_item *items, size_t count, int64_t 
            items[count - 1].sequence, when);
 }
 
+bool retain_made_since(int64_t created, int64_t since, int64_t now)
+{
+    return created >= since && created <= now + CLOCK_SLACK_S;
+}
+
 /* A leap in the times of the newest ones, out of all proportion to those before: the
  * clock may have jumped ahead. When as many as are protected came after it, it is
  * believed. */

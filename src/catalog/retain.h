@@ -39,6 +39,10 @@ void retain_policy_clear(struct retain_policy *p);
  * at most once and in this order. */
 bool retain_span(const char *text, uint64_t *seconds);
 
+/* Was that made since then? A time that lies ahead is not believed: a clock that once
+ * leapt must not pass for a fresh backup for years. */
+bool retain_made_since(int64_t created, int64_t since, int64_t now);
+
 /* What is known of the time besides the backups' own; 0: not known. */
 struct retain_clock {
     int64_t now;       /* seconds since 1970 by this host */

@@ -271,7 +271,8 @@ static bool young_enough(const struct run *n)
     const struct chain_item *last = chain_newest(n->job.log, true);
 
     return n->o->unless_since != 0 && last != NULL &&
-           last->record->created >= n->o->unless_since &&
+           retain_made_since(last->record->created, n->o->unless_since,
+                             clock_unix_ms() / 1000) &&
            still_stored(n, last->record->backup);
 }
 

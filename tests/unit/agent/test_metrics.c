@@ -113,13 +113,17 @@ CASE(metrics, health_is_a_young_proved_backup)
     bool well;
 
     OK(agent_config_parse(bytes_str(text), "f", &f, &e), &e);
-    BUF good = { 0 }, old = { 0 }, none = { 0 };
+    BUF good = { 0 }, old = { 0 }, ahead = { 0 }, none = { 0 };
     OK(agent_health_text(&m, f, &well, &good, &e), &e);
     cr_assert(well);
     m.now += 3 * 3600;
     OK(agent_health_text(&m, f, &well, &old, &e), &e);
     cr_assert(!well);
     cr_assert(has(&old, "too old"));
+    s.proved.time = m.now + 3600;
+    OK(agent_health_text(&m, f, &well, &ahead, &e), &e);
+    cr_assert(!well);
+    cr_assert(has(&ahead, "of a time to come"));
     s.proved.known = false;
     OK(agent_health_text(&m, f, &well, &none, &e), &e);
     cr_assert(!well);
