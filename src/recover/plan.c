@@ -116,8 +116,7 @@ static enum rc take_old(const struct recover_verdict *v, struct recover_plan *p,
     TRY(mem_new(&p->old, (v->seat_count + 1) * sizeof *p->old, "members", e));
     for (size_t i = 0; i < v->seat_count; i++) {
         const struct recover_seat *s = &v->seats[i];
-        const struct mvcc_member *m =
-            v->reference == NULL ? NULL : recover_member_of(v->reference, s->id);
+        const struct mvcc_member *m = recover_verdict_member(v, s->id);
         struct mvcc_member *to = &p->old[p->old_count++];
 
         to->id = s->id;

@@ -314,6 +314,17 @@ CASE(plan, what_may_be_lost)
     estate_says(d.p.lost.items[0], "after the snapshot was taken");
 }
 
+/* Without its database no etcd starts on it, and its log has all of it. */
+CASE(plan, what_does_not_start_is_not_lost)
+{
+    DESK d = { 0 };
+
+    estate_directory(&d.s, 1, 1, 2, 50)->startable = false;
+    sit_down(&d);
+    OK(make(&d), &d.e);
+    cr_assert_eq(d.p.lost.count, 0);
+}
+
 /* ---- the steps ----------------------------------------------------------------------
  */
 
