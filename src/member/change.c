@@ -70,6 +70,49 @@ static enum rc need_quorum(struct quorum q, struct err *e)
                    q.up, q.voters, q.needed);
 }
 
+/* A learner that is taken out again never counted. */
+static bool changes_voters(const struct member_table *t, const struct member_step *s)
+{
+    const struct member_seat *seat = member_seat_of(t, s->id);
+
+    switch (s->kind) {
+    case MEMBER_ADD_VOTER:
+    case MEMBER_ADD_LEARNER:
+    case MEMBER_PROMOTE:
+    case MEMBER_UPDATE:
+        return true;
+    case MEMBER_REMOVE:
+        return seat != NULL && !seat->learner;
+    case MEMBER_BACKUP:
+    case MEMBER_MOVE_LEADER:
+    case MEMBER_AWAIT:
+    case MEMBER_COMPARE:
+        return false;
+    }
+    return false;
+}
+
+static enum rc need_one_version(const struct member_table *t, struct err *e)
+{
+    const struct member_seat *first = NULL;
+
+    for (size_t i = 0; i < t->count; i++) {
+        const struct member_seat *s = &t->seats[i];
+
+        if (s->learner || s->minor == 0)
+            continue;
+        if (first != NULL && s->minor != first->minor)
+            return err_set(e, RC_REFUSED,
+                           "'%s' runs etcd 3.%u and '%s' 3.%u: the cluster's version is "
+                           "about to change, and its members do not change meanwhile" HINT
+                           "finish the upgrade, or go back, and then try again; a "
+                           "snapshot can be taken at any time",
+                           first->name, first->minor, s->name, s->minor);
+        first = s;
+    }
+    return RC_OK;
+}
+
 /* Somebody who is down and could be taken out of the way. */
 static const struct member_seat *dead_voter(const struct member_table *t, uint64_t but)
 {
@@ -187,6 +230,8 @@ enum rc member_step_judge(const struct member_table *t, struct member_step *step
 
     step->before = step->after = member_quorum(t);
     TRY(need_quorum(step->before, e));
+    if (changes_voters(t, step))
+        TRY(need_one_version(t, e));
     TRY(judge_kind(t, step, e));
     member_step_apply(&then, step);
     step->after = member_quorum(&then);

@@ -29,6 +29,7 @@ struct member_seat {
                      a learner: answers */
     bool in_sync; /* has applied what the leader has, or nearly */
     bool leader;
+    unsigned minor; /* it runs etcd 3.minor; 0: not known */
 };
 
 struct member_table {
@@ -65,7 +66,9 @@ struct member_plan {
     size_t count;
 };
 
-/* May this one step be taken now? RC_REFUSED says why not and what to do instead,
+/* May this one step be taken now? While voters of two versions run, the cluster's version
+ * is about to change, and its members are not to. RC_REFUSED says why not and what to do
+ * instead,
  * RC_NOTFOUND that no such member is there. Fills before and after of `step`. */
 enum rc member_step_judge(const struct member_table *t, struct member_step *step,
                           struct err *e);

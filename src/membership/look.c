@@ -34,6 +34,16 @@ static bool takes_part(const struct care_view *v, const struct care_member *m)
     return m->id == v->leader || m->learner || (m->read_tried && m->read == RC_OK);
 }
 
+/* Of "3.6.1"; 0 when it does not say. */
+static unsigned minor_of(const struct care_member *m)
+{
+    unsigned minor = 0;
+
+    return m != NULL && m->answered && sscanf(m->status.version, "3.%u", &minor) == 1
+               ? minor
+               : 0;
+}
+
 static void name_seat(struct membership_look *l, size_t i)
 {
     const struct wire_member *m = &l->list.items[i];
@@ -63,6 +73,7 @@ enum rc membership_tabulate(struct membership_look *l, struct err *e)
             .alive = seen != NULL && takes_part(v, seen),
             .in_sync = seen != NULL && in_sync(v, seen),
             .leader = m->id == v->leader,
+            .minor = minor_of(seen),
         };
         name_seat(l, i);
     }

@@ -39,6 +39,34 @@ static enum rc judge(const struct member_table *t, enum member_step_kind kind,
     return member_step_judge(t, &s, &e);
 }
 
+/* In the middle of an upgrade only what is no voter goes, and leadership moves. */
+CASE(change, not_while_voters_of_two_versions_run)
+{
+    static const struct {
+        enum member_step_kind kind;
+        uint64_t id;
+        enum rc mixed;
+    } steps[] = {
+        { MEMBER_ADD_LEARNER, 0, RC_REFUSED }, { MEMBER_ADD_VOTER, 0, RC_REFUSED },
+        { MEMBER_PROMOTE, 4, RC_REFUSED },     { MEMBER_UPDATE, 3, RC_REFUSED },
+        { MEMBER_REMOVE, 3, RC_REFUSED },      { MEMBER_REMOVE, 4, RC_OK },
+        { MEMBER_BACKUP, 0, RC_OK },           { MEMBER_COMPARE, 0, RC_OK }
+    };
+    struct member_table same = table("LVVN"), mixed;
+
+    for (size_t i = 0; i < 3; i++)
+        same.seats[i].minor = 5;
+    same.seats[3].minor = 6; /* counts for nothing yet */
+    mixed = same;
+    mixed.seats[1].minor = 6;
+    mixed.seats[2].minor = 0; /* it does not answer, or does not say */
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        cr_assert_eq(judge(&same, steps[i].kind, steps[i].id), RC_OK, "step %zu", i);
+        cr_assert_eq(judge(&mixed, steps[i].kind, steps[i].id), steps[i].mixed,
+                     "step %zu", i);
+    }
+}
+
 /* The rule, counted out on bits instead of through the planner: voters and who of them is
  * alive, before and after. */
 static bool majority(unsigned voters, unsigned alive)
