@@ -154,7 +154,7 @@ static enum rc make_scratch(struct cli *c, struct drilling *d, struct err *e)
         TRY(check_place(parent, e));
     TRY(os_random(&number, sizeof number, e));
     AT_END(mem_end) char *path = NULL;
-    TRY(str_format(&path, e, "%s/holdfast-drill-%016" PRIx64, parent, number));
+    TRY(str_format(&path, e, "%s/" NEIGHBOR_DRILL "%016" PRIx64, parent, number));
     TRY(os_mkdir(AT_FDCWD, path, e));
     d->scratch = GIVE(path);
     return RC_OK;

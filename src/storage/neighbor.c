@@ -26,7 +26,7 @@ static bool set(struct neighbor *out, uint64_t pid, const char *dir, size_t n)
 {
     out->pid = pid;
     snprintf(out->data_dir, sizeof out->data_dir, "%.*s", (int)n, dir);
-    return true;
+    return strstr(out->data_dir, "/" NEIGHBOR_DRILL) == NULL;
 }
 
 static bool is_database(uint64_t pid, const char *fd, dev_t dev, struct neighbor *out)

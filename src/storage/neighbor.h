@@ -14,6 +14,10 @@ struct neighbor {
     char data_dir[4096];
 };
 
+/* How the scratch directories of drills begin: a server in one is nobody's cluster, and
+ * no neighbour. */
+#define NEIGHBOR_DRILL "holdfast-drill-"
+
 /* Looks for a process of this host that has a `member/snap/db` open on the file system
  * where `path`, which need not exist, would be made. Processes whose descriptors we may
  * not see are judged by an etcd command line with an absolute --data-dir; without root,

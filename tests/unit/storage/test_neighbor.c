@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -87,6 +88,22 @@ CASE(neighbor, other_files_and_our_own_are_no_neighbours)
     own = open(db, O_RDWR | O_CLOEXEC);
     show_only(getpid());
     cr_assert(!finds(target, getpid(), dir));
+}
+
+CASE(neighbor, a_drill_is_none)
+{
+    const char *base = path_in(tmpdir_new(), NEIGHBOR_DRILL "0123456789abcdef"), *dir;
+    char db[600], target[600];
+    pid_t child;
+
+    cr_assert(mkdir(base, 0700) == 0);
+    dir = squatter_data_dir(base);
+    snprintf(db, sizeof db, "%s/member/snap/db", dir);
+    snprintf(target, sizeof target, "%s/backup.db", base);
+    child = squatter_start(db);
+    show_only(child);
+    cr_assert(!finds(target, child, dir));
+    squatter_stop(child);
 }
 
 /* ---- processes of other users: only their command line can be seen
