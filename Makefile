@@ -241,6 +241,7 @@ lint: $(GEN:=.h)                  ## layers, format, lone headers, banned calls,
 	  $(CC) $(CPPFLAGS) -std=gnu2x -fsyntax-only -xc - || exit 1; done
 	@scripts/check-source
 	@scripts/check-commands
+	@scripts/check-fault-rows
 	@printf '%s\n' $(wildcard src/*.c src/*/*.c) | xargs -P2 -n6 sh -c 'clang-tidy --quiet \
 	  "$$@" -- $(CPPFLAGS) -std=gnu2x 2>/dev/null' tidy
 	@echo "lint: clean"
