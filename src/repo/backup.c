@@ -6,6 +6,7 @@
 
 #include "care/beside.h"
 #include "care/samples.h"
+#include "catalog/retain.h"
 #include "repo/object.h"
 #include "repo/prove.h"
 #include "repo/seal.h"
