@@ -12,8 +12,10 @@
 #include "tests/flow/golden.h"
 #include "tests/flow/history.h"
 #include "tests/flow/picture.h"
+#include "tests/flow/trouble.h"
 #include "tests/flow/vault.h"
 #include "tests/lib/tmpfs.h"
+#include "util/clock.h"
 
 #define REPO_ON_36(name)                        \
     static void name##_on_36(void);             \
@@ -249,6 +251,24 @@ static void fill_up(const char *disk)
     PEER(p, "fallocate", "-l", size, path_in(disk, "ballast"));
 }
 
+/* The story without us: copies that nobody stops take all of the disk, and the next puts
+ * end the server. */
+static void without_care_it_ends(struct cluster *c, struct wire_client *w,
+                                 const char *disk)
+{
+    char copies[600];
+    struct err e = { 0 };
+    unsigned puts = 0;
+
+    snprintf(copies, sizeof copies, "of=%s/copies", disk);
+    RUN(p, "dd", "if=/dev/zero", "bs=64k", copies);
+    cr_assert_neq(p.status, 0, "the disk is endless");
+    while (proc_runs(c->members[0].pid) && puts++ < 400)
+        if (trouble_put(w, "key", &e) != RC_OK)
+            clock_sleep_ms(100);
+    cr_assert(!proc_runs(c->members[0].pid), "it bears %u puts on a full disk", puts);
+}
+
 REPO_ON_36(a_backup_never_takes_the_room_of_a_running_etcd)
 {
     CLUSTER c = { 0 };
@@ -271,10 +291,13 @@ REPO_ON_36(a_backup_never_takes_the_room_of_a_running_etcd)
     VAULT(init, &v, 0, "repo", "init", repo);
     fill_up(disk);
     VAULT(full, &v, 6, "backup", "--endpoints", cluster_endpoints(&c));
+    cr_assert_not_null(strstr(full.err, "keep backups on another file system"), "%s",
+                       full.err);
     cr_assert_eq(vault_count(&v), 0);
     cr_assert_null(vault_leak(repo, "age-encryption.org"), "an object is left");
     history_put(w, "after", "the full disk");
     cr_assert_eq(history_revision(w), before + 1);
+    without_care_it_ends(&c, w, disk);
     cluster_stop(&c);
     tmpfs_unmount(disk);
 }
