@@ -63,29 +63,26 @@ static enum rc add_members(const struct recover_copies *l, struct str_list *to,
     return RC_OK;
 }
 
-static enum rc look(struct cli *c, bool members_too, struct assessment *out,
-                    struct err *e)
+static enum rc look(struct cli *c, struct assessment *out, struct err *e)
 {
     AT_END(cli_cluster_clear) struct cli_cluster k = { 0 };
     AT_END(str_list_clear) struct str_list all = { 0 };
 
     TRY(cli_cluster_init(&k, c, e));
-    if (members_too) {
-        for (size_t i = 0; i < k.access.endpoints->count; i++)
-            TRY(str_list_add(&all, k.access.endpoints->items[i], e));
-        TRY(add_members(&out->copies, &all, e));
-        k.access.endpoints = &all;
-    }
+    for (size_t i = 0; i < k.access.endpoints->count; i++)
+        TRY(str_list_add(&all, k.access.endpoints->items[i], e));
+    TRY(add_members(&out->copies, &all, e));
+    k.access.endpoints = &all;
     return care_look(&k.access, CARE_ASK_READ, &out->view, e);
 }
 
 enum rc assessment_make(struct cli *c, const struct assessment_args *args,
-                        bool members_too, struct assessment *out, struct err *e)
+                        struct assessment *out, struct err *e)
 {
     const struct recover_scene scene = { &out->copies, &out->view };
 
     TRY(assessment_survey(args, out, e));
     TRY(survey_backups(args, out, e));
-    TRY(look(c, members_too, out, e));
+    TRY(look(c, out, e));
     return recover_judge(&scene, &out->verdict, e);
 }

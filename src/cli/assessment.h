@@ -29,9 +29,10 @@ void assessment_clear(struct assessment *a);
 enum rc assessment_survey(const struct assessment_args *args, struct assessment *out,
                           struct err *e);
 
-/* Everything, and the verdict. `members_too`: ask the members that the copies name as
- * well as the given endpoints. *out must not move afterwards. */
+/* Everything, and the verdict. The members that the copies name are asked as well as the
+ * given endpoints: a quorum may be running of which only the copies know the addresses.
+ * *out must not move afterwards. */
 enum rc assessment_make(struct cli *c, const struct assessment_args *args,
-                        bool members_too, struct assessment *out, struct err *e);
+                        struct assessment *out, struct err *e);
 
 #endif

@@ -251,7 +251,7 @@ static enum rc assess(struct cli *c, const void *args, struct err *e)
 
     if (a->export != NULL)
         return export(c, a, &v, e);
-    TRY(assessment_make(c, &a->from, false, &v, e));
+    TRY(assessment_make(c, &a->from, &v, e));
     TRY(show(c, &v.verdict, e));
     return recover_verdict_result(&v.verdict, e);
 }
@@ -264,7 +264,8 @@ const struct command cmd_assess = {
         "of "
         "members that are down (or copies of them, brought from their hosts), snapshots, "
         "and by --endpoints members that may still answer; this host's is asked unless "
-        "others are named. It says how many voters there were, who is left, and whether "
+        "others are named, and the members at the addresses that the copies tell. It "
+        "says how many voters there were, who is left, and whether "
         "quorum is really lost, or comes back when the stopped members are started: then "
         "no restore is wanted, and none should be made. If it is lost it says which copy "
         "is the newest and why, and what any other would lose. It ends with one command "

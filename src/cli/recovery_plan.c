@@ -98,6 +98,20 @@ static enum rc take_source(const struct recovery_args *a, const struct recover_c
 /* ---- who still answers --------------------------------------------------------------
  */
 
+/* Borrowed from the copies. */
+static enum rc members_of(const struct recover_verdict *v, struct mvcc_member **out,
+                          size_t *count, struct err *e)
+{
+    TRY(mem_new(out, (v->seat_count + 1) * sizeof **out, "members", e));
+    for (size_t i = 0; i < v->seat_count; i++) {
+        const struct mvcc_member *m = recover_verdict_member(v, v->seats[i].id);
+
+        if (m != NULL)
+            (*out)[(*count)++] = *m;
+    }
+    return RC_OK;
+}
+
 static enum rc probe(struct cli *c, const struct recovery_args *a,
                      const struct recover_verdict *v, const struct recover_copy *chosen,
                      struct err *e)
@@ -109,15 +123,15 @@ static enum rc probe(struct cli *c, const struct recovery_args *a,
         .self = chosen->kind == RECOVER_DIRECTORY && chosen->in_use ? chosen->name : NULL,
         .assumed = &a->assumed,
     };
+    AT_END(mem_end) struct mvcc_member *members = NULL;
     struct recover_scout scout;
+    size_t count = 0;
 
     TRY(recover_check_running(v, chosen, e));
-    if (v->reference == NULL)
-        return RC_OK;
+    TRY(members_of(v, &members, &count, e));
     TRY(cli_cluster_init(&any, c, e));
     scout = recovery_scout(&any);
-    TRY(recover_probe(&scout, v->reference->members, v->reference->member_count, false,
-                      &s, e));
+    TRY(recover_probe(&scout, members, count, false, &s, e));
     return recover_sightings_judge(&s, &x, e);
 }
 
@@ -261,7 +275,7 @@ enum rc recovery_plan(struct cli *c, const struct recovery_args *a, struct err *
     const struct recover_copy *chosen;
 
     TRY(posix_put_check(a->plan, e));
-    TRY(assessment_make(c, &a->from, true, &v, e));
+    TRY(assessment_make(c, &a->from, &v, e));
     TRY(recover_choose(&v.verdict, a->source, &chosen, e));
     TRY(probe(c, a, &v.verdict, chosen, e));
     TRY(take_source(a, chosen, &source, e));

@@ -171,12 +171,23 @@ static bool any_serves(const struct care_view *view)
     return false;
 }
 
+const struct mvcc_member *recover_verdict_member(const struct recover_verdict *v,
+                                                 uint64_t id)
+{
+    const struct mvcc_member *m =
+        v->reference == NULL ? NULL : recover_member_of(v->reference, id);
+
+    for (size_t i = 0; i < v->ranked_count && m == NULL; i++)
+        if (v->ranked[i].standing < RECOVER_FOREIGN)
+            m = recover_member_of(v->ranked[i].copy, id);
+    return m;
+}
+
 static void name_seats(struct recover_verdict *v, const struct recover_copies *l)
 {
     for (size_t i = 0; i < v->seat_count; i++) {
         struct recover_seat *seat = &v->seats[i];
-        const struct mvcc_member *m =
-            v->reference == NULL ? NULL : recover_member_of(v->reference, seat->id);
+        const struct mvcc_member *m = recover_verdict_member(v, seat->id);
 
         if (m != NULL)
             seat->name = m->name;
@@ -211,7 +222,6 @@ static enum rc set_seats(const struct recover_scene *s, struct recover_verdict *
                                            .name = view->items[i].name,
                                            .voter = !view->items[i].learner };
     }
-    name_seats(v, s->copies);
     return RC_OK;
 }
 
@@ -473,6 +483,7 @@ enum rc recover_judge(const struct recover_scene *s, struct recover_verdict *out
     choose_reference(s, &v);
     TRY(set_seats(s, &v, e));
     TRY(rank(s, &v, e));
+    name_seats(&v, s->copies);
     look_for_each(s, &v);
     judge_quorum(s, &v);
     TRY(recover_words(s, &v, e));

@@ -93,6 +93,11 @@ void recover_verdict_clear(struct recover_verdict *v);
  * it is lost and no copy is sound; RC_DEGRADED otherwise. */
 enum rc recover_verdict_result(const struct recover_verdict *v, struct err *e);
 
+/* What the reference, or else another copy of the cluster, tells about a member; NULL. A
+ * directory whose database is damaged knows the voters by its log, and no names. */
+const struct mvcc_member *recover_verdict_member(const struct recover_verdict *v,
+                                                 uint64_t id);
+
 /* What a sentence calls a member: its name, else its id. */
 const char *recover_called(uint64_t id, const char *name, char out[static 80]);
 

@@ -269,6 +269,7 @@ CASE(assess, the_living_are_asked, .timeout = FLOW_TIMEOUT_S)
 {
     const struct cluster_options o = { .members = 3 };
     OWNED(json) serves = NULL;
+    OWNED(json) unnamed = NULL;
     OWNED(json) frozen = NULL;
     OWNED(json) picture = NULL;
     CLUSTER c = { 0 };
@@ -280,6 +281,8 @@ CASE(assess, the_living_are_asked, .timeout = FLOW_TIMEOUT_S)
          cluster_endpoint(&c, 0));
     flow_json(&p, &serves);
     cr_assert_str_eq(state_of(serves), "has");
+    ASSESS(0, &unnamed, c.members[2].data_dir); /* which tells where the others are */
+    cr_assert_str_eq(state_of(unnamed), "has");
 
     cluster_kill(&c, 1, SIGKILL);
     ASSESS(8, &picture, c.members[0].data_dir);

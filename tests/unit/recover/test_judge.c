@@ -94,6 +94,32 @@ CASE(judge, a_damaged_directory_starts_nobody)
     cr_assert_str_eq(s.v.next, "holdfast recover --plan plan.json d1 d2");
 }
 
+/* What salvage took out of it knows the names, and is told by the ids to be of it. */
+CASE(judge, a_database_without_names_has_them_from_a_snapshot)
+{
+    const struct mvcc_member *m;
+    struct recover_copy *c;
+    ESTATE s = { 0 };
+    struct err e = { 0 };
+
+    c = estate_directory(&s, 1, 3, 2, 50);
+    c->ok = c->startable = false;
+    OK(recover_members_set(c, NULL, 0, &e), &e);
+    c->name[0] = '\0';
+    estate_judge(&s);
+    cr_assert_null(recover_verdict_member(&s.v, 2));
+    estate_snapshot(&s, 3, 2, 50);
+    estate_judge(&s);
+    state_is(&s, RECOVER_LOST, "one damaged, and its snapshot");
+    best_is(&s, "b1");
+    for (size_t i = 0; i < s.v.seat_count; i++) {
+        m = recover_verdict_member(&s.v, s.v.seats[i].id);
+        cr_assert_not_null(m);
+        cr_assert_str_eq(s.v.seats[i].name, m->name);
+        cr_assert_eq(m->client_urls.count, 1);
+    }
+}
+
 CASE(judge, whoever_serves_settles_it)
 {
     ESTATE s = { 0 };
