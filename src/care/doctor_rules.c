@@ -38,7 +38,8 @@ static void judge_reach(struct chart *c)
     else
         chart_add(c, CARE_CRITICAL, "unreachable", NULL,
                   "no member answers; is this the right place, and does any of them "
-                  "run?");
+                  "run? When hosts are gone for good, 'holdfast assess DIR' on one that "
+                  "is left says what to go on from");
 }
 
 static void judge_numbers(struct chart *c, const struct quorum *q)
