@@ -14,7 +14,8 @@ struct care_store {
 };
 
 /* Makes the directory (0700, with its parents) unless it is there, and opens
- * DIR/state.sqlite in it. RC_REFUSED when others may write to the directory. */
+ * DIR/state.sqlite in it; a damaged one becomes DIR/state.sqlite.damaged, with a warning,
+ * and is begun anew. RC_REFUSED when others may write to the directory. */
 enum rc care_store_open(const char *dir, struct care_store **out, struct err *e);
 void care_store_free(struct care_store *s); /* NULL is fine */
 OWN_DEFINE(care_store)

@@ -51,6 +51,24 @@ CASE(care_store, a_directory_that_others_may_write_to_is_refused)
     cr_assert_neq(care_store_open("/proc/none/holdfast", &s, &e), RC_OK);
 }
 
+CASE(care_store, a_damaged_one_is_put_aside_and_begun_anew)
+{
+    const char *dir = tmpdir_new();
+    char path[512];
+    struct stat st;
+
+    snprintf(path, sizeof path, "%s", path_in(dir, "state.sqlite"));
+    for (off_t left = 5000; left > 20; left /= 2) {
+        care_store_free(opened(dir));
+        cr_assert(truncate(path, left) == 0);
+        care_store_free(opened(dir));
+        cr_assert(stat(path, &st) == 0 && st.st_size > 5000);
+        cr_assert(stat(path_in(dir, "state.sqlite.damaged"), &st) == 0);
+        cr_assert_eq(st.st_size, left);
+        cr_assert(unlink(path_in(dir, "state.sqlite.damaged")) == 0);
+    }
+}
+
 CASE(care_samples, come_back_in_order_and_only_once_a_minute)
 {
     AT_END(care_samples_clear) struct care_samples got = { 0 };
