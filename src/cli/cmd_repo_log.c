@@ -144,8 +144,12 @@ static enum rc audit(struct cli *c, const void *args, struct err *e)
     OWNED(result) r = describe_audit(&done);
 
     TRY(cli_show(c, r, e));
-    if (findings_verdict(&done.findings, e) != RC_OK)
+    if (findings_verdict(&done.findings, e) != RC_OK) {
+        err_hint(e,
+                 "find out who may write there; what 'holdfast verify --all' finds good "
+                 "can be fetched, and a copy of the repository may still be whole");
         return err_wrap(e, "the repository's log of '%s'", k.repo->options.cluster);
+    }
     return RC_OK;
 }
 
@@ -220,7 +224,7 @@ static enum rc unlock(struct cli *c, const void *args, struct err *e)
     bool held = false;
 
     TRY(cli_repo_open(c, &a->repo, &k, e));
-    TRY(cli_confirm_word(c, a->repo.cluster, "the cluster's name",
+    TRY(cli_confirm_word(c, "the cluster's name", a->repo.cluster,
                          "take the lock away from a job that may still be running", e));
     repo_owner(us);
     o = repo_lock_options(k.repo, k.repo->store, us);

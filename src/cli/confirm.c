@@ -19,7 +19,8 @@ static enum rc open_terminal(int *tty, struct err *e)
         return RC_OK;
     return err_set(e, RC_USAGE,
                    "there is no terminal to ask for confirmation" HINT
-                   "--dry-run shows the plan, --yes takes it without asking");
+                   "--yes does it without asking; look first, with --dry-run where the "
+                   "command has it");
 }
 
 enum rc cli_confirm_word(struct cli *c, const char *word, const char *is,

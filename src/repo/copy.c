@@ -1,6 +1,8 @@
 #include "repo/copy.h"
 
 #include <inttypes.h>
+#include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "repo/object.h"
@@ -44,11 +46,27 @@ static enum rc settle(struct copying *c, struct err *e)
     return repo_identity_copy(c->from->store, c->to, e);
 }
 
+/* A directory has many names, any other place one. */
+static bool is_same(const char *a, const char *b)
+{
+    char one[PATH_MAX], other[PATH_MAX];
+
+    if (realpath(a, one) == NULL || realpath(b, other) == NULL)
+        return strcmp(a, b) == 0;
+    return strcmp(one, other) == 0;
+}
+
 static enum rc check_place(struct copying *c, struct err *e)
 {
     AT_END(repo_identity_clear) struct repo_identity i = { 0 };
-    enum rc rc = repo_identity_get(c->to, &c->from->trust, &i, e);
+    enum rc rc;
 
+    if (is_same(store_name(c->from->store), store_name(c->to)))
+        return err_set(e, RC_REFUSED,
+                       "'%s' is this repository itself" HINT
+                       "a copy needs a place of its own",
+                       store_name(c->to));
+    rc = repo_identity_get(c->to, &c->from->trust, &i, e);
     if (rc == RC_NOTFOUND)
         return settle(c, e);
     TRY(rc);

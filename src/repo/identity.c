@@ -177,9 +177,12 @@ enum rc repo_identity_get(struct store *s, const struct minisign_trust *trust,
                        "there is no repository in '%s'" HINT
                        "mount what belongs there, or make one with 'holdfast repo init'",
                        store_name(s));
-    TRY(rc);
+    if (rc != RC_OK)
+        return err_wrap(e, "reading %s", REPO_IDENTITY_KEY);
     TRY(decode((struct bytes){ text.p, text.n }, &i, e));
-    TRY(store_get_bytes(s, REPO_SIGNATURE_KEY, RECORD_SIGNATURE_MAX, &signature, e));
+    if (store_get_bytes(s, REPO_SIGNATURE_KEY, RECORD_SIGNATURE_MAX, &signature, e) !=
+        RC_OK)
+        return err_wrap(e, "reading %s", REPO_SIGNATURE_KEY);
     TRY(check_signature((struct bytes){ text.p, text.n },
                         (struct bytes){ signature.p, signature.n }, trust, &i, e));
     *out = i;

@@ -61,7 +61,7 @@ static enum rc look_for_etcd(struct directory *d, struct err *e)
         return err_set(e, RC_REFUSED,
                        "'%s' lies on the file system of a running etcd ('%s', pid %llu), "
                        "and a full disk stops etcd" HINT
-                       "keep backups elsewhere, or allow the same file system",
+                       "keep backups elsewhere, or say --allow-same-filesystem",
                        d->base.name, n.data_dir, (unsigned long long)n.pid);
     d->beside_etcd = found;
     d->looked = true;

@@ -182,6 +182,24 @@ REPO(of_two_backups_at_once_one_works)
     scene_tidy("two at once");
 }
 
+/* Answers until it is understood: what comes before the question is thrown away. */
+REPO(unlock_asks_for_the_clusters_name)
+{
+    static const char answer[] = "while sleep 0.2; do echo \"$2\"; done 2>&- | "
+                                 "script -qec \"$1 unlock --json\" /dev/null";
+    AT_END(proc_end) struct proc right = { 0 };
+    AT_END(proc_end) struct proc wrong = { 0 };
+
+    make_three();
+    vault_run(
+        &right, &scene.v, 0,
+        (const char *const[]){ "sh", "-c", answer, "sh", HOLDFAST_BIN, "prod", NULL });
+    cr_assert_not_null(strstr(right.out, "\"held\":false"), "%s", right.out);
+    vault_run(&wrong, &scene.v, 5,
+              (const char *const[]){ "sh", "-c", answer, "sh", HOLDFAST_BIN,
+                                     "the cluster's name", NULL });
+}
+
 /* ---- the index, and a copy -------------------------------------------------------- */
 
 static char *output_of(const char *const argv[])
@@ -243,6 +261,8 @@ REPO(a_bad_backup_is_not_copied_and_hinders_no_other)
     VAULT(copy, &scene.v, 8, "copy", "--to", second);
     cr_assert_not_null(strstr(copy.err, "backup 2 is bad here"), "%s", copy.err);
     VAULT(elsewhere, &scene.v, 5, "copy", "--to", scene.v.state);
+    VAULT(itself, &scene.v, 5, "copy", "--to", scene.v.url);
+    cr_assert_not_null(strstr(itself.err, "itself"), "%s", itself.err);
     vault_set(&scene.v, "HOLDFAST_REPO", second);
     VAULT(good, &scene.v, 0, "verify", "3");
     VAULT(bad, &scene.v, 3, "verify", "2");
