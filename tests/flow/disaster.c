@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "tests/flow/history.h"
+#include "tests/flow/waiting.h"
 #include "util/clock.h"
 #include "util/os.h"
 #include "wire/cluster.h"
@@ -92,6 +93,12 @@ struct ledger *ledger_open(const struct cluster *c, unsigned i)
     flow_connect_to(c, i, &l->client);
     l->joined = true;
     return l;
+}
+
+void ledger_move(struct ledger *l, const struct cluster *c, unsigned i)
+{
+    wire_client_free(l->client);
+    flow_connect_to(c, i, &l->client);
 }
 
 void ledger_add(struct ledger *l, unsigned puts)
@@ -339,10 +346,19 @@ void disaster_await(struct cluster *c, unsigned i)
     } while (rc != RC_OK);
 }
 
+/* Member i has read all that was written before; the revision then. */
+static int64_t revision_at(const struct cluster *c, unsigned i)
+{
+    OWNED(wire_client) w = NULL;
+
+    flow_connect_to(c, i, &w);
+    return history_revision(w);
+}
+
 void disaster_whole(struct cluster *c, uint64_t cluster, int64_t revision)
 {
     OWNED(wire_client) w = NULL;
-    struct flow_hash first = { 0 };
+    struct flow_hash first;
 
     for (unsigned i = 0; i < c->count; i++) {
         disaster_await(c, i);
@@ -350,20 +366,17 @@ void disaster_whole(struct cluster *c, uint64_t cluster, int64_t revision)
             cluster = disaster_cluster(c, i);
         cr_assert_eq(disaster_cluster(c, i), cluster, "%s is of another cluster",
                      c->members[i].name);
+        cr_assert_geq(revision_at(c, i), revision, "the revision is lower");
     }
     flow_connect(c, &w);
-    cr_assert_geq(history_revision(w), revision, "the revision is lower");
-    history_put(w, "after", "the disaster");
-    revision = history_revision(w);
-    for (unsigned i = 0; i < c->count; i++) {
-        struct flow_hash h;
-
-        disaster_await(c, i); /* it has applied the write by then */
-        h = flow_hashkv(w, i, revision);
-        if (i == 0)
-            first = h;
-        cr_assert_eq(h.hash, first.hash, "member %u holds other data", i);
+    revision = revision_at(c, 0);
+    first = flow_hashkv(w, 0, revision);
+    for (unsigned i = 1; i < c->count; i++) {
+        cr_assert_geq(revision_at(c, i), revision);
+        cr_assert_eq(flow_hashkv(w, i, revision).hash, first.hash,
+                     "member %u holds other data", i);
     }
+    history_put(w, "after", "the disaster");
 }
 
 void disaster_over(struct cluster *c, const struct json *plan)
@@ -410,4 +423,80 @@ void disaster_old_stays_out(struct cluster *c, unsigned i, const char *old_dir)
     cr_assert_eq(m.count, c->count, "somebody else has joined");
     cluster_kill(c, i, SIGKILL);
     snprintf(c->members[i].data_dir, sizeof c->members[i].data_dir, "%s", mine);
+}
+
+/* ---- courses of rows ----------------------------------------------------------------
+ */
+
+void disaster_save(const struct cluster *c, unsigned i, const char *file)
+{
+    TOOL(p, 0, "snapshot", "save", file, "--endpoints", cluster_endpoint(c, i));
+}
+
+void disaster_kill_all(struct cluster *c)
+{
+    for (unsigned i = 0; i < c->count; i++)
+        cluster_kill(c, i, SIGKILL);
+}
+
+const char *disaster_source(const struct json *plan)
+{
+    return flow_text(json_get(plan, "source"), "path");
+}
+
+void disaster_says_lost(const struct json *plan, const char *words)
+{
+    const struct json *lost = json_get(json_get(plan, "recovery_point"), "lost");
+    OWNED(json) none = NULL;
+    bool said = false;
+
+    for (size_t i = 0; i < json_count(lost); i++)
+        said |= strstr(json_str(json_at(lost, i)), words) != NULL;
+    cr_assert(said, "'%s' is not among the losses", words);
+}
+
+void disaster_lost_nothing(const struct json *plan)
+{
+    cr_assert_eq(json_count(json_get(json_get(plan, "recovery_point"), "lost")), 0);
+}
+
+void disaster_carry_out(struct cluster *c, const char *file, const struct json *plan,
+                        const struct ledger *l, unsigned kept)
+{
+    OWNED(wire_client) w = NULL;
+
+    disaster_apply_all(c, path_in(c->dir, file), plan);
+    disaster_over(c, plan);
+    flow_connect_to(c, 0, &w);
+    cr_assert_eq(ledger_check(l, w, disaster_point(plan)), kept);
+}
+
+void disaster_comes_anew(struct cluster *c, unsigned i, struct waiting *w)
+{
+    cluster_boot_joining(c, i, waiting_initial(w, 0));
+    waiting_ends(w, 0);
+}
+
+void disaster_replace(struct cluster *c, unsigned i)
+{
+    const char *name = c->members[i].name;
+    struct waiting w;
+    char with[128];
+
+    snprintf(with, sizeof with, "%s=%s", name, cluster_peer_url(c, i));
+    BEGIN(&w, c, "member", "replace", name, "--with", with, "--backup",
+          path_in(c->dir, "before.db"), "--yes", "--endpoints", cluster_endpoint(c, 0));
+    disaster_comes_anew(c, i, &w);
+    cr_assert(strstr(waiting_text(&w), "Equal at revision") != NULL, "%s", w.text);
+}
+
+const char *disaster_put_away(struct cluster *c, unsigned i)
+{
+    static char old[600];
+
+    cluster_kill(c, i, SIGKILL);
+    snprintf(old, sizeof old, "%s.old", c->members[i].data_dir);
+    PEER(p, "mv", c->members[i].data_dir, old);
+    cluster_wait(c, 0); /* it may have led */
+    return old;
 }

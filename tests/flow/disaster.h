@@ -5,6 +5,7 @@
 #define TESTS_FLOW_DISASTER_H
 
 #include "tests/flow/flow.h"
+#include "tests/flow/waiting.h"
 
 #define DISASTER_NOBODY "127.0.0.1:1"
 
@@ -23,6 +24,9 @@ void disaster_each(const char *usual, void (*row)(const struct cluster_backend *
 /* Killed, and its disk is gone. */
 void disaster_lose(struct cluster *c, unsigned i);
 void disaster_lose_all_but(struct cluster *c, unsigned i);
+void disaster_kill_all(struct cluster *c); /* the disks stay */
+/* Killed, its data directory out of the way: where that is. The others have a quorum. */
+const char *disaster_put_away(struct cluster *c, unsigned i);
 
 /* ---- a client that remembers what it was told ---------------------------------------
  */
@@ -34,6 +38,8 @@ struct ledger *ledger_start(const struct cluster *c);
 /* The same without a thread: through member i, so many more each time. */
 struct ledger *ledger_open(const struct cluster *c, unsigned i);
 void ledger_add(struct ledger *l, unsigned puts);
+/* Of another cluster from now on, which has what the first one had. */
+void ledger_move(struct ledger *l, const struct cluster *c, unsigned i);
 /* Waits for the thread; how many were acknowledged. */
 unsigned ledger_join(struct ledger *l);
 /* All that were acknowledged at revisions up to `revision` are there; for join'ed ones.
@@ -73,6 +79,11 @@ void disaster_plan(const struct cluster *c, int status, const char *file,
 void disaster_refused(const struct cluster *c, int status, const char *says,
                       const char *const words[]);
 
+const char *disaster_source(const struct json *plan); /* the path of the chosen copy */
+/* It owns up to a loss in these words, or to none. */
+void disaster_says_lost(const struct json *plan, const char *words);
+void disaster_lost_nothing(const struct json *plan);
+
 /* ---- on the hosts -------------------------------------------------------------------
  */
 
@@ -110,8 +121,23 @@ void disaster_await(struct cluster *c, unsigned i);
 int64_t disaster_point(const struct json *plan);     /* the announced recovery point */
 int64_t disaster_announced(const struct json *plan); /* and the revision to begin with */
 
+/* disaster_apply_all and disaster_over; `kept` of the acknowledged writes must be left,
+ * and they are all up to the announced point. */
+void disaster_carry_out(struct cluster *c, const char *file, const struct json *plan,
+                        const struct ledger *l, unsigned kept);
+
 /* An old directory of member i, started in its place while the others run: it does not
  * come to belong to them, and accepts no write. Of three and more the others go on. */
 void disaster_old_stays_out(struct cluster *c, unsigned i, const char *old_dir);
+
+/* ---- a quorum that is there ---------------------------------------------------------
+ */
+
+/* A snapshot of member i's. */
+void disaster_save(const struct cluster *c, unsigned i, const char *file);
+/* A change is waiting for member i, which comes with an empty disk. */
+void disaster_comes_anew(struct cluster *c, unsigned i, struct waiting *w);
+/* `member replace`, by one of the same name and address; asked of member 0. */
+void disaster_replace(struct cluster *c, unsigned i);
 
 #endif

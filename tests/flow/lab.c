@@ -141,3 +141,34 @@ const char *lab_id(const struct cluster *c, unsigned i)
     snprintf(id, 24, "%" PRIx64, (uint64_t)json_number(status, "member_id"));
     return id;
 }
+
+void lab_isolate(const struct cluster *c, unsigned i)
+{
+    for (unsigned k = 0; k < c->count; k++)
+        if (k != i) {
+            char command[32];
+
+            snprintf(command, sizeof command, "cut m%u", k);
+            lab_say(c, i, command);
+        }
+}
+
+void lab_leaderless(const struct cluster *c, unsigned i)
+{
+    uint64_t end = clock_ms() + 20000;
+
+    while (strstr(lab_say(c, i, "status"), "leader 0 ") == NULL) {
+        cr_assert_lt(clock_ms(), end, "it still has a leader");
+        clock_sleep_ms(20);
+    }
+}
+
+const char *lab_export(const struct cluster *c, unsigned i)
+{
+    static char to[CLUSTER_MAX][600];
+
+    snprintf(to[i], sizeof to[i], "%.500s.etcd", c->members[i].data_dir);
+    PEER(p, HOLDFAST_LAB_BIN, "export", "--data-dir", c->members[i].data_dir, "--output",
+         to[i]);
+    return to[i];
+}

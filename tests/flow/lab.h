@@ -29,6 +29,14 @@ void lab_refused(const struct cluster *c, unsigned i, const char *text,
 #define REFUSED(c, i, text, ...) \
     lab_refused(c, i, text, (const char *const[]){ __VA_ARGS__, NULL })
 
+/* Cuts member i off from all others; heal ends it. */
+void lab_isolate(const struct cluster *c, unsigned i);
+/* Waits until it knows no leader. */
+void lab_leaderless(const struct cluster *c, unsigned i);
+
+/* What stopped member i holds, as a data directory of etcd. */
+const char *lab_export(const struct cluster *c, unsigned i);
+
 /* "member id" of member i, in hex, as etcdctl takes it. */
 const char *lab_id(const struct cluster *c, unsigned i);
 

@@ -7,28 +7,6 @@
 #include "tests/flow/lab.h"
 #include "util/clock.h"
 
-static void isolate(const struct cluster *c, unsigned i)
-{
-    for (unsigned k = 0; k < c->count; k++)
-        if (k != i) {
-            char command[32];
-
-            snprintf(command, sizeof command, "cut m%u", k);
-            lab_say(c, i, command);
-        }
-}
-
-/* Waits until member i knows no leader. */
-static void leaderless(const struct cluster *c, unsigned i)
-{
-    uint64_t end = clock_ms() + 20000;
-
-    while (strstr(lab_say(c, i, "status"), "leader 0 ") == NULL) {
-        cr_assert_lt(clock_ms(), end, "it still has a leader");
-        clock_sleep_ms(20);
-    }
-}
-
 CASE(lab_faults, a_member_cut_off_serves_what_needs_no_quorum, .timeout = FLOW_TIMEOUT_S)
 {
     CLUSTER c;
@@ -40,8 +18,8 @@ CASE(lab_faults, a_member_cut_off_serves_what_needs_no_quorum, .timeout = FLOW_T
     CTL(&c, 0, "put", "a", "old");
     lab_agree(&c);
     lone = lab_leader(&c);
-    isolate(&c, lone);
-    leaderless(&c, lone);
+    lab_isolate(&c, lone);
+    lab_leaderless(&c, lone);
     REFUSED(&c, lone, "deadline exceeded", "put", "a", "new", "--command-timeout=500ms");
     REFUSED(&c, lone, "deadline exceeded", "get", "a", "--command-timeout=500ms");
     REFUSED(&c, lone, "request timed out", "put", "a", "b", "--command-timeout=20s");
@@ -95,7 +73,7 @@ CASE(lab_faults, without_a_majority_nothing_is_written, .timeout = FLOW_TIMEOUT_
     lab_agree(&c);
     cluster_kill(&c, 1, SIGKILL);
     cluster_kill(&c, 2, SIGKILL);
-    leaderless(&c, 0);
+    lab_leaderless(&c, 0);
     REFUSED(&c, 0, "deadline exceeded", "put", "a", "c", "--command-timeout=1s");
     cr_assert_not_null(strstr(CTL(&c, 0, "get", "a", "--consistency=s"), "b"));
     cluster_boot(&c, 2);

@@ -78,14 +78,19 @@ static void mutate(const struct cluster_member *m, const char *from, const char 
     cr_assert(f != NULL && fwrite(p, 1, n, f) == n && fclose(f) == 0);
 }
 
+void trouble_spoil(struct cluster *c, unsigned i, const char *from, const char *to)
+{
+    cluster_kill(c, i, SIGTERM);
+    mutate(&c->members[i], from, to);
+    cluster_boot(c, i);
+    cluster_wait(c, i);
+}
+
 void trouble_diverge(struct cluster *c, unsigned i, struct wire_client *w)
 {
     history_put(w, "a-key", "the-true-value");
     for (int k = 0; k < 20; k++)
         history_put(w, "another", "x");
     usleep(300000); /* etcd commits to the file every 100 ms */
-    cluster_kill(c, i, SIGTERM);
-    mutate(&c->members[i], "the-true-value", "the-fake-value");
-    cluster_boot(c, i);
-    cluster_wait(c, i);
+    trouble_spoil(c, i, "the-true-value", "the-fake-value");
 }

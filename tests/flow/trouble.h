@@ -19,8 +19,9 @@ bool trouble_is_nospace(const struct cluster *c);
 /* Members of one cluster raise it one after the other. */
 void trouble_await_nospace(const struct cluster *c);
 
-/* Member i stops, comes back, and holds another value of a key that it writes through
- * `w`. */
+/* Member i stops, and comes back with other bytes, as many, in its database. */
+void trouble_spoil(struct cluster *c, unsigned i, const char *from, const char *to);
+/* The same of a key that this writes through `w`: "a-key", "the-true-value". */
 void trouble_diverge(struct cluster *c, unsigned i, struct wire_client *w);
 
 #endif
