@@ -23,7 +23,8 @@ enum {
     CAP = 30,
     TERM_MS = 8, /* of the lock, which lives in true time */
     PERIOD = 6 * HOUR,
-    REST_MOST = PERIOD + PERIOD / 2 + HOUR + 2 * STEP, /* a slot, a try, its pause */
+    /* A clock set back begins a period again; then a try fails, and pauses. */
+    REST_MOST = 2 * PERIOD + HOUR + 2 * STEP,
     USUALLY = 100,    /* backups that are there when all is well */
     PILED_MOST = 400, /* and after weeks without a prune */
     MADE_MOST = 3000,
