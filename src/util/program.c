@@ -66,12 +66,15 @@ static _Noreturn void become(char *const *argv, char *const *env, bool idle,
 {
     static const int taken[] = { SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGXFSZ };
     const int in = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    sigset_t none;
     int why;
 
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     setpgid(0, 0);
     for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)
         signal(taken[i], SIG_DFL);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL); /* a task's thread takes no signals */
     if (idle) {
         setpriority(PRIO_PROCESS, 0, 19);
         syscall(SYS_ioprio_set, 1, 0, IDLE_CLASS);

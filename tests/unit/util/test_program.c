@@ -1,5 +1,6 @@
 #include "util/program.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -90,6 +91,19 @@ CASE(program, a_stop_ends_it)
     stop_request();
     cr_assert_eq(run(&c, &r, &e), RC_INTERRUPTED);
     stop_reset();
+}
+
+CASE(program, takes_signals_though_the_thread_that_starts_it_does_not)
+{
+    RESULT r = { 0 };
+    struct err e;
+    sigset_t all;
+    const struct program c = { .argv = SHELL("trap 'exit 9' TERM; kill $$; exit 3") };
+
+    sigfillset(&all);
+    cr_assert_eq(pthread_sigmask(SIG_SETMASK, &all, NULL), 0);
+    OK(run(&c, &r, &e), &e);
+    cr_assert_eq(r.status, 9);
 }
 
 CASE(program, idle_has_the_least_priority)
