@@ -17,51 +17,6 @@
 
 enum { FEW = 20 };
 
-static void save(const struct cluster *c, unsigned i, const char *file)
-{
-    TOOL(p, 0, "snapshot", "save", file, "--endpoints", cluster_endpoint(c, i));
-}
-
-static void kill_all(struct cluster *c)
-{
-    for (unsigned i = 0; i < c->count; i++)
-        cluster_kill(c, i, SIGKILL);
-}
-
-static const char *source_of(const struct json *plan)
-{
-    return flow_text(json_get(plan, "source"), "path");
-}
-
-/* Does the plan own up to a loss, in these words? */
-static void says_lost(const struct json *plan, const char *words)
-{
-    const struct json *lost = json_get(json_get(plan, "recovery_point"), "lost");
-    OWNED(json) none = NULL;
-    bool said = false;
-
-    for (size_t i = 0; i < json_count(lost); i++)
-        said |= strstr(json_str(json_at(lost, i)), words) != NULL;
-    cr_assert(said, "'%s' is not among the losses", words);
-}
-
-static void says_nothing_lost(const struct json *plan)
-{
-    cr_assert_eq(json_count(json_get(json_get(plan, "recovery_point"), "lost")), 0);
-}
-
-/* All hosts, and the oracle; `kept` of the acknowledged writes must be left. */
-static void carry_out(struct cluster *c, const char *file, const struct json *plan,
-                      const struct ledger *l, unsigned kept)
-{
-    OWNED(wire_client) w = NULL;
-
-    disaster_apply_all(c, path_in(c->dir, file), plan);
-    disaster_over(c, plan);
-    flow_connect_to(c, 0, &w);
-    cr_assert_eq(ledger_check(l, w, disaster_point(plan)), kept);
-}
-
 /* ---- one member ---------------------------------------------------------------------
  */
 
@@ -84,9 +39,9 @@ DISASTER_ROW(d01_the_only_disk_is_lost, "3.5")
     ledger = ledger_open(&c, 0);
     ledger_add(ledger, FEW);
     saved = history_revision(w);
-    save(&c, 0, older);
+    disaster_save(&c, 0, older);
     ledger_add(ledger, FEW);
-    save(&c, 0, newer);
+    disaster_save(&c, 0, newer);
     ledger_add(ledger, FEW);
     old = disaster_cluster(&c, 0);
     disaster_lose(&c, 0);
@@ -95,11 +50,11 @@ DISASTER_ROW(d01_the_only_disk_is_lost, "3.5")
     DISASTER_PLAN(&c, "plan.json", &plan, "--backup", newer, "--backup", older,
                   "--members", cluster_initial(&c, 1), "--data-dir",
                   c.members[0].data_dir);
-    cr_assert_str_eq(source_of(plan), older);
+    cr_assert_str_eq(disaster_source(plan), older);
     cr_assert_eq(disaster_point(plan), saved);
     cr_assert_gt(disaster_announced(plan), saved + 1000000);
-    says_lost(plan, "everything that was written after the snapshot was taken");
-    carry_out(&c, "plan.json", plan, ledger, FEW);
+    disaster_says_lost(plan, "everything that was written after the snapshot was taken");
+    disaster_carry_out(&c, "plan.json", plan, ledger, FEW);
     cr_assert_neq(disaster_cluster(&c, 0), old);
 }
 
@@ -151,7 +106,7 @@ static void only_killed(const struct cluster_backend *b, unsigned members)
     flow_connect_to(&c, 0, &w);
     while (history_revision(w) < 2 * FEW)
         ;
-    kill_all(&c);
+    disaster_kill_all(&c);
     told = ledger_join(ledger);
     for (unsigned i = 0; i < members; i++)
         dirs[i] = c.members[i].data_dir;
@@ -192,17 +147,17 @@ DISASTER_ROW(d03_one_of_two_is_lost, "3.6")
     snprintf(backup, sizeof backup, "%s/backup.db", c.dir);
     ledger = ledger_open(&c, 0);
     ledger_add(ledger, FEW);
-    save(&c, 0, backup);
+    disaster_save(&c, 0, backup);
     ledger_add(ledger, FEW);
-    kill_all(&c);
+    disaster_kill_all(&c);
     disaster_lose(&c, 0);
 
     DISASTER_ASSESS(8, &left, c.members[1].data_dir, "--backup", backup);
     cr_assert_str_eq(disaster_quorum(left), "lost");
     DISASTER_PLAN(&c, "plan.json", &plan, c.members[1].data_dir, "--backup", backup);
-    cr_assert_str_eq(source_of(plan), c.members[1].data_dir);
-    says_nothing_lost(plan);
-    carry_out(&c, "plan.json", plan, ledger, 2 * FEW);
+    cr_assert_str_eq(disaster_source(plan), c.members[1].data_dir);
+    disaster_lost_nothing(plan);
+    disaster_carry_out(&c, "plan.json", plan, ledger, 2 * FEW);
     disaster_old_stays_out(&c, 1, disaster_aside(&c, 1, plan));
 }
 
@@ -225,8 +180,8 @@ static void die_in_turn(struct cluster *c, const struct cluster_backend *b,
         ledger_add(*ledger, FEW);
     }
     if (backup != NULL)
-        save(c, 0, path_in(c->dir, backup));
-    kill_all(c);
+        disaster_save(c, 0, path_in(c->dir, backup));
+    disaster_kill_all(c);
     for (unsigned i = 0; i < lost; i++)
         disaster_lose(c, i);
 }
@@ -245,13 +200,13 @@ DISASTER_ROW(d05_two_of_three_are_lost, "3.5")
     snprintf(backup, sizeof backup, "%s/backup.db", c.dir);
     dir = c.members[2].data_dir;
     DISASTER_PLAN(&c, "without.json", &without, dir);
-    cr_assert_str_eq(source_of(without), dir);
-    says_lost(without, "(2 of 3 voters)");
+    cr_assert_str_eq(disaster_source(without), dir);
+    disaster_says_lost(without, "(2 of 3 voters)");
     DISASTER_PLAN(&c, "plan.json", &plan, dir, "--backup", backup, "--data-dir", dir);
-    cr_assert_str_eq(source_of(plan), backup);
+    cr_assert_str_eq(disaster_source(plan), backup);
     cr_assert_gt(disaster_point(plan), disaster_point(without));
-    says_lost(plan, "everything that was written after the snapshot was taken");
-    carry_out(&c, "plan.json", plan, ledger, 2 * FEW);
+    disaster_says_lost(plan, "everything that was written after the snapshot was taken");
+    disaster_carry_out(&c, "plan.json", plan, ledger, 2 * FEW);
     disaster_old_stays_out(&c, 2, disaster_aside(&c, 2, plan));
 }
 
@@ -271,14 +226,14 @@ static void most_of_five(const struct cluster_backend *b, unsigned lost)
     PEER(touch, "touch", path_in(c.members[4].data_dir, "member/snap/db"));
     snprintf(high, sizeof high, "%d", 3 * FEW + 1);
     DISASTER_PLAN(&c, "plan.json", &plan, "--high-water", high, best, other);
-    cr_assert_str_eq(source_of(plan), best);
+    cr_assert_str_eq(disaster_source(plan), best);
     snprintf(words, sizeof words, "revisions %u to %s are known", (5 - lost) * FEW + 2,
              high);
-    says_lost(plan, words);
+    disaster_says_lost(plan, words);
     snprintf(words, sizeof words, "(%u of 5 voters)", lost);
-    says_lost(plan, words);
+    disaster_says_lost(plan, words);
     cr_assert_gt(disaster_announced(plan), 3 * FEW + 1);
-    carry_out(&c, "plan.json", plan, ledger, (5 - lost) * FEW);
+    disaster_carry_out(&c, "plan.json", plan, ledger, (5 - lost) * FEW);
     disaster_old_stays_out(&c, lost, disaster_aside(&c, lost, plan));
 }
 
@@ -306,9 +261,9 @@ DISASTER_ROW(d07_all_three_disks_are_lost, "3.6")
     snprintf(newer, sizeof newer, "%s/newer.db.zst", c.dir);
     ledger = ledger_open(&c, 0);
     ledger_add(ledger, FEW);
-    save(&c, 0, older);
+    disaster_save(&c, 0, older);
     ledger_add(ledger, FEW);
-    save(&c, 0, newer);
+    disaster_save(&c, 0, newer);
     ledger_add(ledger, FEW);
     for (unsigned i = 0; i < 3; i++)
         disaster_lose(&c, i);
@@ -316,47 +271,15 @@ DISASTER_ROW(d07_all_three_disks_are_lost, "3.6")
     DISASTER_PLAN(&c, "plan.json", &plan, "--backup", older, "--backup", newer,
                   "--members", cluster_initial(&c, 3), "--data-dir",
                   c.members[0].data_dir);
-    cr_assert_str_eq(source_of(plan), newer);
-    says_lost(plan, "everything that was written after the snapshot was taken");
+    cr_assert_str_eq(disaster_source(plan), newer);
+    disaster_says_lost(plan, "everything that was written after the snapshot was taken");
     disaster_step(&c, 1, 3, path_in(c.dir, "plan.json"), NULL,
                   (const char *const[]){ "--source", older, NULL });
-    carry_out(&c, "plan.json", plan, ledger, 2 * FEW);
+    disaster_carry_out(&c, "plan.json", plan, ledger, 2 * FEW);
 }
 
 /* ---- the quorum is there --------------------------------------------------------------
  */
-
-/* A change in which member i, its disk empty, comes back under its name. */
-static void comes_anew(struct cluster *c, unsigned i, struct waiting *w)
-{
-    cluster_boot_joining(c, i, waiting_initial(w, 0));
-    waiting_ends(w, 0);
-}
-
-static void replace(struct cluster *c, unsigned i)
-{
-    const char *name = c->members[i].name;
-    struct waiting w;
-    char with[128];
-
-    snprintf(with, sizeof with, "%s=%s", name, cluster_peer_url(c, i));
-    BEGIN(&w, c, "member", "replace", name, "--with", with, "--backup",
-          path_in(c->dir, "before.db"), "--yes", "--endpoints", cluster_endpoint(c, 0));
-    comes_anew(c, i, &w);
-    cr_assert(strstr(waiting_text(&w), "Equal at revision") != NULL, "%s", w.text);
-}
-
-/* Its data directory, out of the way. */
-static const char *put_away(struct cluster *c, unsigned i)
-{
-    static char old[600];
-
-    cluster_kill(c, i, SIGKILL);
-    snprintf(old, sizeof old, "%s.old", c->members[i].data_dir);
-    PEER(p, "mv", c->members[i].data_dir, old);
-    cluster_wait(c, 0); /* it may have led */
-    return old;
-}
 
 /* No restore, although a backup is at hand. */
 static void recover_is_refused(const struct cluster *c, const char *dir)
@@ -382,10 +305,10 @@ DISASTER_ROW(d04_one_of_three_is_lost, "3.6")
     id = disaster_cluster(&c, 0);
     ledger = ledger_open(&c, 0);
     ledger_add(ledger, FEW);
-    old = put_away(&c, 1);
+    old = disaster_put_away(&c, 1);
     ledger_add(ledger, FEW);
     recover_is_refused(&c, old);
-    replace(&c, 1);
+    disaster_replace(&c, 1);
     disaster_whole(&c, id, 2 * FEW);
     flow_connect_to(&c, 1, &w);
     cr_assert_eq(ledger_check(ledger, w, INT64_MAX), 2 * FEW);
@@ -404,10 +327,10 @@ static void one_after_the_other(struct cluster *c)
          "--endpoints", at);
     cr_assert(strstr(p.err, "first `holdfast member remove m4`") != NULL, "%s", p.err);
     TOOL(q, 0, "member", "remove", "m4", "--yes", "--endpoints", at);
-    replace(c, 3);
+    disaster_replace(c, 3);
     BEGIN(&w, c, "member", "add", "m4", "--peer-urls", cluster_peer_url(c, 4), "--yes",
           "--endpoints", at);
-    comes_anew(c, 4, &w);
+    disaster_comes_anew(c, 4, &w);
 }
 
 static void two_of_five(const struct cluster_backend *b)
@@ -498,7 +421,7 @@ DISASTER_ROW(d11_the_minority_was_restored, "3.5")
     cluster_kill(&c, 1, SIGKILL);
     snprintf(alone, sizeof alone, "m2=%s", cluster_peer_url(&c, 2));
     DISASTER_PLAN(&c, "plan.json", &plan, c.members[2].data_dir, "--members", alone);
-    says_lost(plan, "(2 of 3 voters)");
+    disaster_says_lost(plan, "(2 of 3 voters)");
     disaster_apply_all(&c, path_in(c.dir, "plan.json"), plan);
 
     cluster_boot(&c, 0);
@@ -508,7 +431,7 @@ DISASTER_ROW(d11_the_minority_was_restored, "3.5")
     stay_apart(&c, ledger, old);
     DISASTER_REFUSED(&c, 5, "the cluster has quorum", disaster_aside(&c, 2, plan));
     disaster_lose(&c, 2);
-    replace(&c, 2);
+    disaster_replace(&c, 2);
     disaster_whole(&c, old, 2 * FEW);
 }
 
@@ -575,7 +498,7 @@ DISASTER_ROW(d20_the_host_dies_during_recovery, "3.6")
     cluster_start(&c, b, &(struct cluster_options){ .members = 3 });
     ledger = ledger_open(&c, 0);
     ledger_add(ledger, FEW);
-    kill_all(&c);
+    disaster_kill_all(&c);
     disaster_lose(&c, 1);
     disaster_lose(&c, 2);
     DISASTER_PLAN(&c, "plan.json", &plan, c.members[0].data_dir);
