@@ -159,7 +159,10 @@ enum rc serve_new(const char *listen, const struct serve_pages *pages, struct se
                          MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS,
                          MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S, MHD_OPTION_END);
     if (s->daemon == NULL)
-        return err_sys(e, RC_STORAGE, "cannot listen on %s", listen);
+        return err_sys(e, RC_STORAGE,
+                       "cannot listen on %s" HINT
+                       "does another agent run? else choose another 'listen'",
+                       listen);
     *out = GIVE(s);
     return RC_OK;
 }

@@ -85,6 +85,7 @@ static enum rc list(struct cli *c, const void *args, struct err *e)
         TRY(repo_log_remembered(k.repo, &log, e));
     else
         TRY(repo_log(k.repo, &log, e));
+    cli_note_empty(log, a->repo.cluster);
     show(r, log, a);
     TRY(cli_show(c, r, e));
     return repo_log_check(log, e);

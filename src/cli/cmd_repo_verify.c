@@ -151,6 +151,7 @@ static enum rc verify(struct cli *c, const void *args, struct err *e)
     TRY(cli_identities(&a->open, &ids, e));
     TRY(cli_repo_open(c, &a->repo, &k, e));
     TRY(repo_log_whole(k.repo, &log, e));
+    cli_note_empty(log, a->repo.cluster);
     v.repo = k.repo;
     v.ids = ids;
     TRY(verify_those(&v, a, log, e));

@@ -6,6 +6,7 @@
 #include "cli/state.h"
 #include "cli/version.h"
 #include "util/clock.h"
+#include "util/log.h"
 #include "util/mem.h"
 
 struct store_options cli_store_options(const struct repo_args *a, const char *url)
@@ -104,6 +105,13 @@ static void show_tags(struct result *r, const struct str_list *tags)
     }
     result_str(r, "Tags", NULL, line);
     result_json(r, "tags", a);
+}
+
+void cli_note_empty(const struct chain *log, const char *cluster)
+{
+    if (log->count == 0)
+        log_info("there is no backup of '%s' in the repository: is that its name there?",
+                 cluster);
 }
 
 void show_backup(struct result *r, const struct record *x, const struct str_list *tags)

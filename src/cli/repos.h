@@ -89,6 +89,9 @@ void cli_job_clear(struct cli_job *j);
 /* "12" or "latest", which is 0; RC_USAGE. NULL is latest. */
 enum rc cli_sequence(const char *text, uint64_t *out, struct err *e);
 
+/* Says so when there is no record of that cluster: a mistyped name looks just like it. */
+void cli_note_empty(const struct chain *log, const char *cluster);
+
 /* One backup as `list` shows it, into the record at hand. */
 void show_backup(struct result *r, const struct record *x, const struct str_list *tags);
 

@@ -68,8 +68,11 @@ static void check_listed(const struct vault *v, const struct json *made)
 {
     OWNED(json) list = NULL;
     VAULT(p, v, 0, "list", "--json");
+    VAULT(other, v, 0, "list", "--cluster", "mistyped");
     bool proved = false;
 
+    cr_assert_not_null(strstr(other.err, "no backup of 'mistyped'"), "%s", other.err);
+    cr_assert_null(strstr(p.err, "no backup"), "%s", p.err);
     flow_json(&p, &list);
     cr_assert_eq(json_count(list), 1);
     cr_assert_eq(flow_number(json_at(list, 0), "sequence"), 1);
