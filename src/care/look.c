@@ -232,7 +232,7 @@ static enum rc begin(const struct care_access *a, unsigned ask_for, struct round
     return RC_OK;
 }
 
-/* The list of the member that has applied most, of the cluster of the first answer. */
+/* The list of the member that has applied most, of this cluster. */
 static const struct wire_members *best_list(const struct round *r, uint64_t cluster_id)
 {
     const struct wire_members *best = NULL;
@@ -252,12 +252,33 @@ static const struct wire_members *best_list(const struct round *r, uint64_t clus
     return best;
 }
 
-static uint64_t first_cluster(const struct round *r)
+static size_t answers_of(const struct round *r, uint64_t cluster_id)
 {
+    size_t n = 0;
+
     for (size_t i = 0; i < r->count; i++)
-        if (r->items[i].m.answered)
-            return r->items[i].m.status.header.cluster_id;
-    return 0;
+        n += r->items[i].m.answered &&
+             r->items[i].m.status.header.cluster_id == cluster_id;
+    return n;
+}
+
+/* Of several clusters the one that most answers are of; of equal ones the first:
+ * addresses may be old, and one of them another's by now. */
+static uint64_t cluster_of_most(const struct round *r)
+{
+    uint64_t cluster_id = 0;
+    size_t most = 0;
+
+    for (size_t i = 0; i < r->count; i++) {
+        const struct care_member *m = &r->items[i].m;
+        size_t n = m->answered ? answers_of(r, m->status.header.cluster_id) : 0;
+
+        if (n > most) {
+            most = n;
+            cluster_id = m->status.header.cluster_id;
+        }
+    }
+    return cluster_id;
 }
 
 static void cast_out_strangers(struct round *r, uint64_t cluster_id)
@@ -368,7 +389,7 @@ enum rc care_look(const struct care_access *a, unsigned ask_for, struct care_vie
 
     TRY(begin(a, ask_for, &given, e));
     TRY(ask_all(given.items, given.count, e));
-    v.cluster_id = first_cluster(&given);
+    v.cluster_id = cluster_of_most(&given);
     cast_out_strangers(&given, v.cluster_id);
     TRY(others(a, ask_for, &given, best_list(&given, v.cluster_id), &more, e));
     TRY(ask_all(more.items, more.count, e));

@@ -404,6 +404,7 @@ static void stay_apart(const struct cluster *c, const struct ledger *l, uint64_t
 DISASTER_ROW(d11_the_minority_was_restored, "3.5")
 {
     const struct cluster_options o = { .members = 3 };
+    OWNED(json) left = NULL;
     OWNED(json) plan = NULL;
     LEDGER ledger = NULL;
     CLUSTER c = { 0 };
@@ -429,6 +430,8 @@ DISASTER_ROW(d11_the_minority_was_restored, "3.5")
     cluster_wait(&c, 0);
     cluster_wait(&c, 1);
     stay_apart(&c, ledger, old);
+    DISASTER_ASSESS(0, &left, disaster_aside(&c, 2, plan));
+    cr_assert_str_eq(disaster_quorum(left), "has");
     DISASTER_REFUSED(&c, 5, "the cluster has quorum", disaster_aside(&c, 2, plan));
     disaster_lose(&c, 2);
     disaster_replace(&c, 2);
