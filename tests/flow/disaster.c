@@ -447,7 +447,6 @@ const char *disaster_source(const struct json *plan)
 void disaster_says_lost(const struct json *plan, const char *words)
 {
     const struct json *lost = json_get(json_get(plan, "recovery_point"), "lost");
-    OWNED(json) none = NULL;
     bool said = false;
 
     for (size_t i = 0; i < json_count(lost); i++)
