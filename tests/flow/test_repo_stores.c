@@ -7,8 +7,10 @@
 
 #include "tests/flow/golden.h"
 #include "tests/flow/history.h"
+#include "tests/flow/scene.h"
 #include "tests/flow/vault.h"
 #include "tests/flow/waiting.h"
+#include "tests/lib/fakes3.h"
 #include "tests/lib/objectstore.h"
 #include "tests/store/sshd.h"
 
@@ -238,3 +240,59 @@ static void repo_stores_a_directory(const struct cluster_backend *b)
 
 FLOW_ON(repo_stores, a_directory, of_3_4, "3.4")
 FLOW_ON(repo_stores, a_directory, of_the_embedded_store, "lab")
+
+/* ---- a store that goes wrong once -----------------------------------------------------
+ */
+
+static const struct fakes3_rule wrongs[] = {
+    { "PUT", "/backups/", FAKES3_STATUS, .status = 503, .code = "SlowDown", .times = 2 },
+    { "PUT", "/backups/", FAKES3_LOSE, .times = 1 },
+    { "GET", "/backups/", FAKES3_CUT, .at = 5000, .times = 1 },
+    { "GET", "/backups/", FAKES3_CHANGE, .times = 1 },
+    { "PUT", "/records/", FAKES3_LOSE, .times = 1 },
+    { "PUT", "/records/", FAKES3_LATE_ERROR, .status = 500, .times = 1 },
+    { "PUT", "/locks/", FAKES3_LOSE, .times = 1 },
+    { "PUT", "/uploads/", FAKES3_STATUS, .status = 403, .code = "AccessDenied" },
+    /* Asked for half a minute whether it is not there after all. */
+    { "PUT", "/backups/", FAKES3_PRETEND, .times = 1 },
+    { "PUT", "/records/", FAKES3_PRETEND, .times = 1 },
+};
+enum { WRONGS = sizeof wrongs / sizeof *wrongs };
+
+static int back_up_to(const char *note)
+{
+    AT_END(proc_end) struct proc p = { 0 };
+    const struct proc_options o = { .env = scene.v.env };
+
+    proc_run(&p, &o,
+             (const char *const[]){ HOLDFAST_BIN, "backup", "--endpoints",
+                                    fake_endpoint(scene.member), NULL });
+    cr_assert_lt(p.status, 20, "%s: %s", note, p.err);
+    return p.status;
+}
+
+/* Whatever came of the first, a success is one, and the second finds all in order. */
+static void survives(const struct fakes3_rule *rule)
+{
+    FAKES3 f = fakes3_start(&(struct fakes3_script){ .rules = { *rule } });
+    char note[100];
+    int first;
+
+    snprintf(note, sizeof note, "%s %s, %d", rule->method, rule->contains, rule->does);
+    vault_make(&scene.v, fakes3_url(f, "at"),
+               (const char *const[]){ "AWS_ACCESS_KEY_ID=id", "AWS_SECRET_ACCESS_KEY=key",
+                                      NULL });
+    first = back_up_to(note);
+    cr_assert_eq(back_up_to(note), 0, "%s", note);
+    cr_assert_eq(vault_count(&scene.v), first == 0 ? 2 : 1, "%s: exit %d", note, first);
+    VAULT(verify, &scene.v, 0, "verify", "--all");
+    VAULT(audit, &scene.v, 0, "audit", "--json");
+    cr_assert_null(strstr(audit.out, "object-unnamed"), "%s: %s", note, audit.out);
+    cr_assert_eq(fakes3_uploads(f), 0);
+}
+
+SCENE(repo_stores, whatever_a_store_does_once_a_success_is_one)
+{
+    for (size_t i = 0; i < golden_effort(WRONGS - 2, WRONGS); i++)
+        survives(&wrongs[i]);
+}
