@@ -77,9 +77,9 @@ static enum rc look(struct cli *c, struct assessment *out, struct err *e)
 }
 
 enum rc assessment_make(struct cli *c, const struct assessment_args *args,
-                        struct assessment *out, struct err *e)
+                        bool strangers_count, struct assessment *out, struct err *e)
 {
-    const struct recover_scene scene = { &out->copies, &out->view };
+    const struct recover_scene scene = { &out->copies, &out->view, strangers_count };
 
     TRY(assessment_survey(args, out, e));
     TRY(survey_backups(args, out, e));

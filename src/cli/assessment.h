@@ -31,8 +31,8 @@ enum rc assessment_survey(const struct assessment_args *args, struct assessment 
 
 /* Everything, and the verdict. The members that the copies name are asked as well as the
  * given endpoints: a quorum may be running of which only the copies know the addresses.
- * *out must not move afterwards. */
+ * `strangers_count`: as in struct recover_scene. *out must not move afterwards. */
 enum rc assessment_make(struct cli *c, const struct assessment_args *args,
-                        struct assessment *out, struct err *e);
+                        bool strangers_count, struct assessment *out, struct err *e);
 
 #endif

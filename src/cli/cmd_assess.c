@@ -251,7 +251,7 @@ static enum rc assess(struct cli *c, const void *args, struct err *e)
 
     if (a->export != NULL)
         return export(c, a, &v, e);
-    TRY(assessment_make(c, &a->from, &v, e));
+    TRY(assessment_make(c, &a->from, true, &v, e));
     TRY(show(c, &v.verdict, e));
     return recover_verdict_result(&v.verdict, e);
 }

@@ -170,7 +170,7 @@ static enum rc assess(struct cli *c, const struct runbook_args *a,
         TRY(assessment_survey(&a->from, &found, e));
         TRY(recover_judge(&alone, &found.verdict, e));
     } else {
-        TRY(assessment_make(c, &a->from, &found, e));
+        TRY(assessment_make(c, &a->from, true, &found, e));
     }
     return runbook_remains(&found.verdict, f, e);
 }

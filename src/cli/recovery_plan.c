@@ -275,7 +275,7 @@ enum rc recovery_plan(struct cli *c, const struct recovery_args *a, struct err *
     const struct recover_copy *chosen;
 
     TRY(posix_put_check(a->plan, e));
-    TRY(assessment_make(c, &a->from, &v, e));
+    TRY(assessment_make(c, &a->from, false, &v, e));
     TRY(recover_choose(&v.verdict, a->source, &chosen, e));
     TRY(probe(c, a, &v.verdict, chosen, e));
     TRY(take_source(a, chosen, &source, e));

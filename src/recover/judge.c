@@ -376,6 +376,20 @@ static enum recover_presence presence_of(const struct recover_seat *seat)
     return c->startable ? RECOVER_STOPPED : RECOVER_UNSOUND;
 }
 
+/* Whoever is silent, or keeps us out, at an address of the member. */
+static const struct care_member *stranger_at(const struct care_view *view,
+                                             const struct mvcc_member *m)
+{
+    for (size_t i = 0; view != NULL && m != NULL && i < view->count; i++) {
+        const struct care_member *who = &view->items[i];
+
+        if (who->id == 0 && (who->state == CARE_SILENT || who->state == CARE_BARRED) &&
+            str_list_has(&m->client_urls, who->endpoint))
+            return who;
+    }
+    return NULL;
+}
+
 static void look_for_each(const struct recover_scene *s, struct recover_verdict *v)
 {
     const struct care_view *view = living(s, v);
@@ -385,6 +399,8 @@ static void look_for_each(const struct recover_scene *s, struct recover_verdict 
 
         if (view != NULL)
             seat->answer = care_member_of(view, seat->id);
+        if (seat->answer == NULL && s->strangers_count)
+            seat->answer = stranger_at(s->view, recover_verdict_member(v, seat->id));
         seat->copy = newest_of(s, v, seat->id);
         seat->presence = presence_of(seat);
     }

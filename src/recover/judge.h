@@ -64,6 +64,9 @@ struct recover_ranked {
 struct recover_scene {
     const struct recover_copies *copies;
     const struct care_view *view; /* NULL: nobody was asked */
+    /* What listens at a member's address and keeps us out may be that member. Not wanted
+     * by who asks recover/probe.h afterwards, which tells more. */
+    bool strangers_count;
 };
 
 struct recover_verdict {

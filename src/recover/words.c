@@ -215,8 +215,8 @@ static enum rc why_unknown(struct recover_verdict *v, struct err *e)
     if (names(v, 1 << RECOVER_DOUBTFUL, list)[0] != '\0')
         return str_format(&v->why, e,
                           "%s may be alive, though no answer was had: silent, or TLS or "
-                          "permissions keep us out; until that is known, build no new "
-                          "cluster",
+                          "permissions keep us out (--cacert, --cert, --key, --user let "
+                          "us in); until that is known, build no new cluster",
                           list);
     return str_format(
         &v->why, e,

@@ -177,6 +177,29 @@ CASE(judge, who_may_be_alive_is_not_counted_as_lost)
     }
 }
 
+/* Nobody says which cluster is there, so nobody can be told by an id. */
+CASE(judge, whoever_keeps_us_out_at_a_members_address_may_be_it)
+{
+    struct recover_scene scene;
+    ESTATE s = { 0 };
+    struct err e = { 0 };
+
+    estate_directory(&s, 1, 3, 2, 50);
+    estate_look(&s, 3);
+    estate_freeze(&s, 0);
+    s.view.cluster_id = 0;
+    for (size_t i = 0; i < 3; i++)
+        s.view.items[i].id = 0;
+    s.view.items[1].state = CARE_BARRED;
+    estate_judge(&s);
+    state_is(&s, RECOVER_LOST, "strangers do not count");
+    scene = (struct recover_scene){ &s.copies, &s.view, true };
+    recover_verdict_clear(&s.v);
+    OK(recover_judge(&scene, &s.v, &e), &e);
+    state_is(&s, RECOVER_UNKNOWN, "they do");
+    estate_says(s.v.why, "m2 may be alive");
+}
+
 CASE(judge, without_copies_the_living_alone_do_not_say_it_is_lost)
 {
     ESTATE s = { 0 };
@@ -504,7 +527,7 @@ CASE(judge, a_statement_names_its_host)
 CASE(judge, memory_may_run_out)
 {
     ESTATE s = { 0 };
-    const struct recover_scene scene = { &s.copies, &s.view };
+    const struct recover_scene scene = { &s.copies, &s.view, true };
     unsigned runs = 0;
 
     estate_directory(&s, 1, 3, 2, 50);
