@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "care/doctor.h"
 #include "cli/confirm.h"
 #include "cli/recovery.h"
 #include "recover/planfile.h"
@@ -53,8 +54,10 @@ static void show_next(struct result *r, const struct recovery_host *h,
                       const struct recover_outcome *o)
 {
     const char *next = next_host(h->plan, h->args->member);
-    char text[700];
+    char text[1200], plan[700], member[300];
 
+    care_shell_word(plan, sizeof plan, h->args->apply);
+    care_shell_word(member, sizeof member, next == NULL ? "" : next);
     if (o->by_hand)
         snprintf(text, sizeof text,
                  "start etcd here as it was started before, then run the same command "
@@ -63,12 +66,11 @@ static void show_next(struct result *r, const struct recovery_host *h,
         snprintf(text, sizeof text, "holdfast doctor");
     else if (next != NULL)
         snprintf(text, sizeof text,
-                 "on the host of %s: holdfast recover --apply %s --member %s", next,
-                 h->args->apply, next);
+                 "on the host of %s: holdfast recover --apply %s --member %s", next, plan,
+                 member);
     else
         snprintf(text, sizeof text,
-                 "holdfast recover --apply %s on the hosts where it was not done",
-                 h->args->apply);
+                 "holdfast recover --apply %s on the hosts where it was not done", plan);
     result_str(r, "Next", "next", text);
 }
 

@@ -1,6 +1,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "care/doctor.h"
 #include "cli/recovery.h"
 #include "recover/kubernetes.h"
 #include "util/mem.h"
@@ -84,16 +85,20 @@ static void draw_step(struct printer *to, const struct recover_plan *p, size_t n
 static void draw_host(struct printer *to, const struct recover_plan *p, const char *file,
                       const struct recover_step *s)
 {
+    char plan[700], member[300];
+
     if (s->kind == RECOVER_STEP_AFTER) {
         printer_put(to, "\nAfterwards, for Kubernetes:\n");
         return;
     }
+    care_shell_word(plan, sizeof plan, file);
+    care_shell_word(member, sizeof member, s->host);
     printer_printf(to, "\nOn the host of %s:\n", s->host);
     if (p->layout == HOST_K3S || p->layout == HOST_RKE2)
         printer_put(to, "  run, in this order:\n");
     else
         printer_printf(to, "  holdfast recover --apply %s --member %s\n  which does:\n",
-                       file, s->host);
+                       plan, member);
 }
 
 static enum rc draw_steps(struct printer *to, const struct recover_plan *p,
