@@ -43,7 +43,7 @@ enum rc agent_memory_open(const char *dir, struct sql **out, struct err *e)
 
     if (snprintf(path, sizeof path, "%s/agent.sqlite", dir) >= (int)sizeof path)
         return err_set(e, RC_USAGE, "the state directory's name is too long");
-    return sql_open(path, &schema, out, e);
+    return sql_open_history(path, &schema, out, e);
 }
 
 static enum rc take_run(void *arg, const struct sql_row *row, struct err *e)

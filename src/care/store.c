@@ -4,7 +4,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "util/log.h"
 #include "util/mem.h"
 #include "util/os.h"
 #include "util/str.h"
@@ -79,30 +78,6 @@ static enum rc check_private(const char *dir, struct err *e)
                    dir);
 }
 
-/* What it held is history: no job may fail because of that. It is kept for whoever wants
- * to look. */
-static enum rc put_aside(const char *path, struct err *e)
-{
-    AT_END(mem_end) char *aside = NULL;
-
-    TRY(str_format(&aside, e, "%s.damaged", path));
-    if (os.renameat2(AT_FDCWD, path, AT_FDCWD, aside, 0) != 0)
-        return err_sys(e, RC_STORAGE, "cannot rename '%s'", path);
-    log_warn("'%s' was damaged and is begun anew; what is left of it is '%s'", path,
-             aside);
-    return RC_OK;
-}
-
-static enum rc open_database(const char *path, struct sql **out, struct err *e)
-{
-    enum rc rc = sql_open(path, &schema, out, e);
-
-    if (rc != RC_CORRUPT)
-        return rc;
-    TRY(put_aside(path, e));
-    return sql_open(path, &schema, out, e);
-}
-
 enum rc care_store_open(const char *dir, struct care_store **out, struct err *e)
 {
     OWNED(care_store) s = NULL;
@@ -117,7 +92,7 @@ enum rc care_store_open(const char *dir, struct care_store **out, struct err *e)
     s->dir = mem_str(dir);
     if (s->dir == NULL)
         return err_set(e, RC_NOMEM, "no memory for a path");
-    TRY(open_database(path, &s->db, e));
+    TRY(sql_open_history(path, &schema, &s->db, e));
     *out = GIVE(s);
     return RC_OK;
 }

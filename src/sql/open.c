@@ -4,8 +4,10 @@
 #include <string.h>
 
 #include "sql/inside.h"
+#include "util/log.h"
 #include "util/mem.h"
 #include "util/os.h"
+#include "util/str.h"
 
 enum { BUSY_MS = 5000 };
 
@@ -147,4 +149,27 @@ enum rc sql_open(const char *path, const struct sql_schema *schema, struct sql *
     TRY(migrate(s, schema, e));
     *out = GIVE(s);
     return RC_OK;
+}
+
+static enum rc put_aside(const char *path, struct err *e)
+{
+    AT_END(mem_end) char *aside = NULL;
+
+    TRY(str_format(&aside, e, "%s.damaged", path));
+    if (os.renameat2(AT_FDCWD, path, AT_FDCWD, aside, 0) != 0)
+        return err_sys(e, RC_STORAGE, "cannot rename '%s'", path);
+    log_warn("'%s' was damaged and is begun anew; what is left of it is '%s'", path,
+             aside);
+    return RC_OK;
+}
+
+enum rc sql_open_history(const char *path, const struct sql_schema *schema,
+                         struct sql **out, struct err *e)
+{
+    enum rc rc = sql_open(path, schema, out, e);
+
+    if (rc != RC_CORRUPT)
+        return rc;
+    TRY(put_aside(path, e));
+    return sql_open(path, schema, out, e);
 }

@@ -35,6 +35,11 @@ struct sql_schema {
  * damaged, RC_REFUSED when it belongs to another application or a newer version. */
 enum rc sql_open(const char *path, const struct sql_schema *schema, struct sql **out,
                  struct err *e);
+
+/* The same for what is history alone, on which no job may fail: a damaged file becomes
+ * PATH.damaged, with a warning, and another is begun. */
+enum rc sql_open_history(const char *path, const struct sql_schema *schema,
+                         struct sql **out, struct err *e);
 void sql_free(struct sql *s); /* NULL is fine; an open transaction is rolled back */
 OWN_DEFINE(sql)
 
