@@ -21,11 +21,11 @@ struct seal_args {
             .arg = "FILE", .env = OPT_ENV_OWN,                                      \
             .help = "encrypt for the recipients in this file, one a line")
 
-#define SEAL_OPTS(args, field)                                                      \
-    SEAL_KEYS_OPTS(args, field),                                                    \
-        OPT(FLAG, "passphrase", args, field.passphrase,                             \
-            .help = "encrypt by a passphrase, asked for on the terminal"),          \
-        OPT(STR, "passphrase-file", args, field.passphrase_file, .arg = "FILE",     \
+#define SEAL_OPTS(args, field)                                                  \
+    SEAL_KEYS_OPTS(args, field),                                                \
+        OPT(FLAG, "passphrase", args, field.passphrase,                         \
+            .help = "encrypt by a passphrase, asked for on the terminal"),      \
+        OPT(STR, "passphrase-file", args, field.passphrase_file, .arg = "FILE", \
             .env = OPT_ENV_OWN, .help = "the passphrase is the first line of this file")
 
 /* *out stays NULL when no recipient and no passphrase was named. */
