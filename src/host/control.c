@@ -376,11 +376,29 @@ static enum rc by_hand(const struct host_member *m, bool start, struct err *e)
 /* ---- stop and start -------------------------------------------------------------------
  */
 
+/* A layout that was told, and not found, may have nothing that declares the member. */
+static enum rc declared(const struct host_member *m, struct err *e)
+{
+    if (m->layout == HOST_STATIC_POD && m->file == NULL)
+        return err_set(e, RC_NOTFOUND,
+                       "no manifest in the kubelet's folder is that of '%s'" HINT
+                       "put it there as it was before (--manifests names the "
+                       "folder), or say --layout plain",
+                       m->name);
+    if (m->layout == HOST_SYSTEMD && m->unit == NULL)
+        return err_set(e, RC_NOTFOUND,
+                       "no unit of systemd is that of '%s'" HINT
+                       "install it as it was before, or say --layout plain",
+                       m->name);
+    return RC_OK;
+}
+
 static enum rc ask_to_stop(struct host_member *m, const struct host_control *how,
                            uint64_t deadline, struct err *e)
 {
     if (how->stop_command != NULL)
         return shell(how->stop_command, deadline, e);
+    TRY(declared(m, e));
     switch (m->layout) {
     case HOST_STATIC_POD:
         return stop_pod(m, how, e);
@@ -412,6 +430,7 @@ static enum rc ask_to_start(struct host_member *m, const struct host_control *ho
 {
     if (how->start_command != NULL)
         return shell(how->start_command, deadline, e);
+    TRY(declared(m, e));
     switch (m->layout) {
     case HOST_STATIC_POD:
         return start_pod(m, how, e);

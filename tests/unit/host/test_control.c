@@ -238,6 +238,24 @@ static const char *fake_systemctl(const char *root, int status)
     return in(root, "/systemctl");
 }
 
+/* The layout comes from --layout; nothing of that kind was found on the host. */
+CASE(host_stop, what_nothing_declares_is_told)
+{
+    static const enum host_layout layouts[] = { HOST_STATIC_POD, HOST_SYSTEMD };
+    const struct host_control how = { 0 };
+
+    for (size_t i = 0; i < 2; i++) {
+        struct host_member m = { .layout = layouts[i], .name = mem_str("m1") };
+        struct err e = { 0 };
+
+        m.data_dir = mem_str(tmpdir_new());
+        cr_assert_eq(host_stop(&m, &how, &e), RC_NOTFOUND);
+        cr_assert(strstr(e.hint, "--layout plain") != NULL, "%s", e.hint);
+        cr_assert_eq(host_start(&m, &how, &e), RC_NOTFOUND);
+        host_member_clear(&m);
+    }
+}
+
 CASE(host_stop, systemd_is_asked_by_unit)
 {
     const char *root = tmpdir_new();
