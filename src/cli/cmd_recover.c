@@ -59,7 +59,8 @@ static const struct opt recover_opts[] = {
         .help = "a shell command that stops etcd here, instead of the layout's"),
     OPT(STR, "start-command", recovery_args, start_command, .arg = "COMMAND",
         .help = "a shell command that starts etcd here, in the background; one that joins "
-                "finds ETCD_INITIAL_CLUSTER and ETCD_INITIAL_CLUSTER_STATE set"),
+                "finds ETCD_INITIAL_CLUSTER and ETCD_INITIAL_CLUSTER_STATE set, which etcd "
+                "refuses beside flags that say the same"),
     OPT(DURATION, "wait", recovery_args, wait_ms, .arg = "DURATION", .fallback = "2m",
         .help = "how long etcd may take to stop, to start, and to serve"),
     OPEN_OPTS(recovery_args, from.open),
