@@ -245,8 +245,10 @@ enum rc repo_log_check(const struct chain *log, struct err *e)
 
 /* ---- one backup ------------------------------------------------------------------- */
 
+/* Of a damaged log the reason may be the damage. */
 static enum rc no_backup(const struct chain *log, uint64_t sequence, struct err *e)
 {
+    TRY(repo_log_check(log, e));
     if (sequence == 0)
         return err_set(e, RC_NOTFOUND,
                        "there is no backup of '%s' in the repository" HINT

@@ -73,7 +73,8 @@ void repo_remember(struct repo *r, const struct record_link *at, int64_t high_wa
 enum rc repo_log_check(const struct chain *log, struct err *e);
 
 /* The backup of that sequence. 0: the newest proved one, or, when none is proved, the
- * newest; says so when a newer one is passed over. RC_NOTFOUND. */
+ * newest; says so when a newer one is passed over. RC_NOTFOUND; RC_CORRUPT when it is not
+ * there and the log does not hang together. */
 enum rc repo_find(const struct chain *log, uint64_t sequence,
                   const struct chain_item **out, struct err *e);
 

@@ -55,6 +55,20 @@ CASE(repo_find, an_empty_log_has_none)
     cr_assert_eq(repo_high_water(d.repo, log), 0);
 }
 
+CASE(repo_find, in_an_altered_log_blames_the_log)
+{
+    DEN(d);
+    const struct chain_item *i = NULL;
+    OWNED(chain) log = NULL;
+    struct err e = { 0 };
+
+    den_back_up(&d, "one", 10, true);
+    den_put(&d, "prod/records/000000000001.json", "{}");
+    OK(repo_log_whole(d.repo, &log, &e), &e);
+    cr_assert_eq(repo_find(log, 0, &i, &e), RC_CORRUPT);
+    cr_assert_not_null(strstr(e.what, "does not hang together"), "%s", e.what);
+}
+
 CASE(repo_log, is_remembered_as_it_is)
 {
     DEN(d);
