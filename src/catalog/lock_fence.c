@@ -8,6 +8,7 @@
 #include "util/json.h"
 #include "util/log.h"
 #include "util/mem.h"
+#include "util/stop.h"
 
 enum { NUMBER_DIGITS = 12, CONTENT_MAX = 1024, LONGEST_TERM_MS = 600000 };
 
@@ -270,13 +271,19 @@ enum rc lock_fence_look(struct lock *l, struct err *e)
     return check_ours(l, e);
 }
 
+/* By who is told to stop, too: the next job would have to wait for a term. */
 void lock_fence_release(struct lock *l)
 {
     struct err e = { 0 };
+    enum rc rc;
 
-    if (check_ours(l, &e) == RC_OK && put_claim(l, l->number, true, true, &e) == RC_OK)
-        return;
-    log_warn("the lock of '%s' could not be given back: %s", l->cluster, e.why);
+    stop_hold(true);
+    rc = check_ours(l, &e);
+    if (rc == RC_OK)
+        rc = put_claim(l, l->number, true, true, &e);
+    stop_hold(false);
+    if (rc != RC_OK)
+        log_warn("the lock of '%s' could not be given back: %s", l->cluster, e.why);
 }
 
 /* A number that holds nothing, above the holder's. */

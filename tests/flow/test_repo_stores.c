@@ -188,6 +188,7 @@ CASE(repo_stores, an_object_store, .timeout = FLOW_TIMEOUT_S)
     objectstore_bucket(&o, "plain", 0);
     make_in(&plain, &o, "plain/at");
     live(&plain, &s);
+    one_at_a_time(&plain, &s);
     racers_take_turns(&plain, &s);
     objectstore_bucket(&o, "locks", OBJECTSTORE_LOCKS);
     make_in(&locks, &o, "locks/at");
