@@ -42,6 +42,25 @@ static bool done(const struct run *r, enum recover_step_kind k)
 /* ---- is it still true? --------------------------------------------------------------
  */
 
+/* A member that votes already, built once more elsewhere, would have forgotten what it
+ * said. */
+static enum rc runs_elsewhere(const struct run *r, const struct recover_sightings *s,
+                              struct err *e)
+{
+    if (r->journal.begun[RECOVER_STEP_PUBLISH] || r->journal.begun[RECOVER_STEP_JOIN])
+        return RC_OK;
+    for (size_t i = 0; i < s->count; i++)
+        if (s->items[i].answer == RECOVER_KNOWN &&
+            s->items[i].cluster_id == r->plan->cluster_id &&
+            strcmp(s->items[i].name, r->job->member) == 0)
+            return err_set(e, RC_REFUSED,
+                           "%s of the new cluster runs already, at %s, and not from "
+                           "'%s'" HINT "is this the right host, and the right "
+                           "--data-dir?",
+                           r->job->member, s->items[i].url, r->site.data_dir);
+    return RC_OK;
+}
+
 /* Nobody of the old cluster runs but, perhaps, this host's member. */
 static enum rc look_around(const struct run *r, struct err *e)
 {
@@ -52,7 +71,8 @@ static enum rc look_around(const struct run *r, struct err *e)
     AT_END(recover_sightings_clear) struct recover_sightings s = { 0 };
 
     TRY(r->job->hands.look(r->job->hands.arg, false, &s, e));
-    return recover_sightings_judge(&s, &x, e);
+    TRY(recover_sightings_judge(&s, &x, e));
+    return runs_elsewhere(r, &s, e);
 }
 
 static enum rc check_scene(const struct run *r, bool stopped, struct err *e)

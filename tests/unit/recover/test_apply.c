@@ -399,6 +399,24 @@ CASE(apply, an_old_member_that_still_runs)
     OK(ruin_apply(&r), &r.e);
 }
 
+CASE(apply, a_member_that_runs_already_is_not_built_twice)
+{
+    struct recover_sighting s = { .url = "http://10.0.0.1:2380",
+                                  .peer = true,
+                                  .answer = RECOVER_KNOWN };
+    RUIN r;
+
+    ruin_make(&r);
+    s.name = r.job.member;
+    s.cluster_id = r.plan.cluster_id;
+    r.seen = (struct recover_sightings){ &s, 1 };
+    refused(&r, RC_REFUSED, " of the new cluster runs already");
+    r.seen = (struct recover_sightings){ 0 };
+    OK(ruin_apply(&r), &r.e);
+    r.seen = (struct recover_sightings){ &s, 1 };
+    OK(ruin_apply(&r), &r.e);
+}
+
 /* It was stopped, and something started it again before its directory was moved. */
 CASE(apply, an_etcd_that_comes_back)
 {
