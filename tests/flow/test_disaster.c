@@ -15,7 +15,7 @@
 #include "tests/flow/vault.h"
 #include "tests/flow/waiting.h"
 
-enum { FEW = 20 };
+enum { FEW = 20, TWICE = 2 * FEW, THRICE = 3 * FEW };
 
 /* ---- one member ---------------------------------------------------------------------
  */
@@ -104,7 +104,7 @@ static void only_killed(const struct cluster_backend *b, unsigned members)
     cluster_start(&c, b, &o);
     ledger = ledger_start(&c);
     flow_connect_to(&c, 0, &w);
-    while (history_revision(w) < 2 * FEW)
+    while (history_revision(w) < TWICE)
         ;
     disaster_kill_all(&c);
     told = ledger_join(ledger);
@@ -116,7 +116,7 @@ static void only_killed(const struct cluster_backend *b, unsigned members)
 
     for (unsigned i = 0; i < members; i++)
         cluster_boot(&c, i);
-    disaster_whole(&c, 0, 2 * FEW);
+    disaster_whole(&c, 0, TWICE);
     cr_assert_eq(ledger_check(ledger, w, INT64_MAX), told);
 }
 
@@ -157,7 +157,7 @@ DISASTER_ROW(d03_one_of_two_is_lost, "3.6")
     DISASTER_PLAN(&c, "plan.json", &plan, c.members[1].data_dir, "--backup", backup);
     cr_assert_str_eq(disaster_source(plan), c.members[1].data_dir);
     disaster_lost_nothing(plan);
-    disaster_carry_out(&c, "plan.json", plan, ledger, 2 * FEW);
+    disaster_carry_out(&c, "plan.json", plan, ledger, TWICE);
     disaster_old_stays_out(&c, 1, disaster_aside(&c, 1, plan));
 }
 
@@ -206,7 +206,7 @@ DISASTER_ROW(d05_two_of_three_are_lost, "3.5")
     cr_assert_str_eq(disaster_source(plan), backup);
     cr_assert_gt(disaster_point(plan), disaster_point(without));
     disaster_says_lost(plan, "everything that was written after the snapshot was taken");
-    disaster_carry_out(&c, "plan.json", plan, ledger, 2 * FEW);
+    disaster_carry_out(&c, "plan.json", plan, ledger, TWICE);
     disaster_old_stays_out(&c, 2, disaster_aside(&c, 2, plan));
 }
 
@@ -224,7 +224,7 @@ static void most_of_five(const struct cluster_backend *b, unsigned lost)
     best = c.members[lost].data_dir;
     other = lost < 4 ? c.members[4].data_dir : NULL;
     PEER(touch, "touch", path_in(c.members[4].data_dir, "member/snap/db"));
-    snprintf(high, sizeof high, "%d", 3 * FEW + 1);
+    snprintf(high, sizeof high, "%d", THRICE + 1);
     DISASTER_PLAN(&c, "plan.json", &plan, "--high-water", high, best, other);
     cr_assert_str_eq(disaster_source(plan), best);
     snprintf(words, sizeof words, "revisions %u to %s are known", (5 - lost) * FEW + 2,
@@ -232,7 +232,7 @@ static void most_of_five(const struct cluster_backend *b, unsigned lost)
     disaster_says_lost(plan, words);
     snprintf(words, sizeof words, "(%u of 5 voters)", lost);
     disaster_says_lost(plan, words);
-    cr_assert_gt(disaster_announced(plan), 3 * FEW + 1);
+    cr_assert_gt(disaster_announced(plan), THRICE + 1);
     disaster_carry_out(&c, "plan.json", plan, ledger, (5 - lost) * FEW);
     disaster_old_stays_out(&c, lost, disaster_aside(&c, lost, plan));
 }
@@ -275,7 +275,7 @@ DISASTER_ROW(d07_all_three_disks_are_lost, "3.6")
     disaster_says_lost(plan, "everything that was written after the snapshot was taken");
     disaster_step(&c, 1, 3, path_in(c.dir, "plan.json"), NULL,
                   (const char *const[]){ "--source", older, NULL });
-    disaster_carry_out(&c, "plan.json", plan, ledger, 2 * FEW);
+    disaster_carry_out(&c, "plan.json", plan, ledger, TWICE);
 }
 
 /* ---- the quorum is there --------------------------------------------------------------
@@ -309,9 +309,9 @@ DISASTER_ROW(d04_one_of_three_is_lost, "3.6")
     ledger_add(ledger, FEW);
     recover_is_refused(&c, old);
     disaster_replace(&c, 1);
-    disaster_whole(&c, id, 2 * FEW);
+    disaster_whole(&c, id, TWICE);
     flow_connect_to(&c, 1, &w);
-    cr_assert_eq(ledger_check(ledger, w, INT64_MAX), 2 * FEW);
+    cr_assert_eq(ledger_check(ledger, w, INT64_MAX), TWICE);
     disaster_old_stays_out(&c, 1, old);
 }
 
@@ -350,9 +350,9 @@ static void two_of_five(const struct cluster_backend *b)
     cluster_wait(&c, 0);
     ledger_add(ledger, FEW);
     one_after_the_other(&c);
-    disaster_whole(&c, id, 2 * FEW);
+    disaster_whole(&c, id, TWICE);
     flow_connect_to(&c, 4, &w);
-    cr_assert_eq(ledger_check(ledger, w, INT64_MAX), 2 * FEW);
+    cr_assert_eq(ledger_check(ledger, w, INT64_MAX), TWICE);
 }
 
 DISASTER_ROW(d08_two_of_five_are_lost, "3.5")
@@ -393,7 +393,7 @@ static void stay_apart(const struct cluster *c, const struct ledger *l, uint64_t
     cr_assert_str_eq(CTL(c, 0, "get", "only"), "");
     cr_assert_str_eq(CTL(c, 2, "get", "ledger/30"), "");
     flow_connect_to(c, 0, &w);
-    cr_assert_eq(ledger_check(l, w, INT64_MAX), 2 * FEW);
+    cr_assert_eq(ledger_check(l, w, INT64_MAX), TWICE);
     snprintf(both, sizeof both, "%s,%s", cluster_endpoint(c, 0), cluster_endpoint(c, 2));
     TOOL(p, 8, "doctor", "--endpoints", both);
     cr_assert(strstr(p.out, "m2 is not who it should be") != NULL, "%s", p.out);
@@ -435,7 +435,7 @@ DISASTER_ROW(d11_the_minority_was_restored, "3.5")
     DISASTER_REFUSED(&c, 5, "the cluster has quorum", disaster_aside(&c, 2, plan));
     disaster_lose(&c, 2);
     disaster_replace(&c, 2);
-    disaster_whole(&c, old, 2 * FEW);
+    disaster_whole(&c, old, TWICE);
 }
 
 /* ---- the host dies meanwhile

@@ -9,7 +9,7 @@
 #include "tests/flow/lab.h"
 #include "tests/flow/trouble.h"
 
-enum { FEW = 20 };
+enum { FEW = 20, TWICE = 2 * FEW, THRICE = 3 * FEW };
 
 static void says(const char *text, const char *words)
 {
@@ -56,13 +56,13 @@ DISASTER_ROW(d10_the_minority_is_cut_off, "lab")
     lab_leaderless(&c, lone);
     cluster_wait(&c, other);
     late = ledger_open(&c, other);
-    ledger_add(late, 2 * FEW);
+    ledger_add(late, TWICE);
     nothing_is_done_to(&c, lone, copy);
 
     lab_say(&c, lone, "heal");
-    disaster_whole(&c, id, 3 * FEW);
+    disaster_whole(&c, id, THRICE);
     flow_connect_to(&c, lone, &w);
-    cr_assert_eq(ledger_check(late, w, INT64_MAX), 2 * FEW);
+    cr_assert_eq(ledger_check(late, w, INT64_MAX), TWICE);
 }
 
 /* ---- every subset that may be left

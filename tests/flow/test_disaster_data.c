@@ -9,7 +9,7 @@
 #include "tests/flow/golden.h"
 #include "tests/flow/history.h"
 
-enum { FEW = 20 };
+enum { FEW = 20, TWICE = 2 * FEW };
 
 static const char db[] = "member/snap/db";
 static const char wal[] = "member/wal/0000000000000000-0000000000000000.wal";
@@ -111,7 +111,7 @@ static void recovers_all(struct scene *s)
     cr_assert_str_eq(disaster_source(plan), s->dir);
     cr_assert_eq((uint32_t)flow_number(json_get(plan, "source"), "hashkv"), s->hash.hash);
     disaster_lost_nothing(plan);
-    disaster_carry_out(&s->c, "plan.json", plan, s->ledger, 2 * FEW);
+    disaster_carry_out(&s->c, "plan.json", plan, s->ledger, TWICE);
     flow_connect(&s->c, &w);
     cr_assert_eq(flow_hashkv(w, 0, s->hash.revision).hash, s->hash.hash);
 }
@@ -233,7 +233,7 @@ DISASTER_ROW(d14_an_older_snapshot_and_the_log_behind_it, "3.6")
     cluster_boot(&s.c, 0);
     disaster_whole(&s.c, 0, s.hash.revision);
     flow_connect(&s.c, &w);
-    cr_assert_eq(ledger_check(s.ledger, w, INT64_MAX), 2 * FEW);
+    cr_assert_eq(ledger_check(s.ledger, w, INT64_MAX), TWICE);
     cr_assert_eq(flow_hashkv(w, 0, s.hash.revision).hash, s.hash.hash);
 }
 
@@ -254,9 +254,9 @@ DISASTER_ROW(d15_the_end_of_the_log_is_torn, "3.5")
     cr_assert_str_eq(disaster_quorum(left), "startable");
     DISASTER_REFUSED(&s.c, 5, "build no new cluster", s.dir);
     cluster_boot(&s.c, 0);
-    disaster_whole(&s.c, 0, 2 * FEW);
+    disaster_whole(&s.c, 0, TWICE);
     flow_connect(&s.c, &w);
-    cr_assert_eq(ledger_check(s.ledger, w, 2 * FEW), 2 * FEW - 1);
+    cr_assert_eq(ledger_check(s.ledger, w, TWICE), TWICE - 1);
 }
 
 /* What is behind the damage cannot be applied; it is refused, or listed, and not repaired
