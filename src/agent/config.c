@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "agent/config_schema.h"
+#include "agent/serve.h"
 #include "agent/zone.h"
 #include "catalog/record.h"
 #include "catalog/retain.h"
@@ -189,6 +190,8 @@ static enum rc check(struct agent_config *f, struct err *e)
 {
     if (f->time_zone != NULL)
         TRY(zone_check(f->time_zone, e));
+    if (f->listen != NULL)
+        TRY(serve_check(f->listen, e));
     for (unsigned i = 0; i < f->clusters_count; i++)
         if (check_cluster(f, &f->clusters[i], e) != RC_OK)
             return err_wrap(e, "cluster '%s'", f->clusters[i].name);

@@ -142,6 +142,13 @@ static enum rc parse(const char *listen, union address *out, struct err *e)
     return RC_OK;
 }
 
+enum rc serve_check(const char *listen, struct err *e)
+{
+    union address at;
+
+    return parse(listen, &at, e);
+}
+
 enum rc serve_new(const char *listen, const struct serve_pages *pages, struct serve **out,
                   struct err *e)
 {

@@ -9,6 +9,9 @@
 
 struct serve;
 
+/* Is it an address to listen on? RC_USAGE. */
+enum rc serve_check(const char *listen, struct err *e);
+
 /* What is answered; called on the listener's thread. */
 struct serve_pages {
     enum rc (*metrics)(void *arg, bool openmetrics, struct buf *out, struct err *e);

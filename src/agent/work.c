@@ -7,6 +7,7 @@
 #include "agent/ping.h"
 #include "util/log.h"
 #include "util/mem.h"
+#include "util/stop.h"
 
 enum { INFO_TIMEOUT_MS = 120 * 1000, HOOK_TIMEOUT_MS = 60 * 1000, VARIABLE_SIZE = 128 };
 
@@ -172,6 +173,18 @@ void agent_work_look(struct agent_work *w)
                                              &e) == RC_OK;
 }
 
+/* A job that ended because the agent does is nobody's alarm: it is due again. */
+static void tell_the_end(struct agent_work *w, const char *said)
+{
+    const bool failed = w->outcome == AGENT_FAILED;
+
+    if (stop_wanted())
+        return;
+    agent_work_look(w);
+    ping_end(w->ping, failed ? w->status : 0, said);
+    hook(w, failed ? w->on_failure : w->on_success);
+}
+
 static enum rc work(void *arg, struct err *e)
 {
     struct agent_work *w = arg;
@@ -182,9 +195,7 @@ static enum rc work(void *arg, struct err *e)
         judge(w, &r);
     else
         could_not(w, e);
-    agent_work_look(w);
-    ping_end(w->ping, w->outcome == AGENT_FAILED ? w->status : 0, r.tail);
-    hook(w, w->outcome == AGENT_FAILED ? w->on_failure : w->on_success);
+    tell_the_end(w, r.tail);
     __atomic_store_n(&w->done, true, __ATOMIC_RELEASE);
     return RC_OK;
 }

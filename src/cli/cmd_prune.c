@@ -32,7 +32,7 @@ static const struct opt prune_opts[] = {
     OPT(LIST, "keep-tag", prune_args, keep.tags, .arg = "WORD",
         .help = "all with this tag"),
     OPT(U64, "protect", prune_args, protect, .arg = "N", .fallback = "3",
-        .help = "the newest N proved ones stay, whatever the rules say"),
+        .help = "the newest N proved ones stay, whatever the rules say; at least 1"),
     OPT(U64, "max-percent", prune_args, cap_percent, .arg = "N", .fallback = "30",
         .help = "remove at most this share of what is there in one run, the oldest first"),
     OPT(FLAG, "accept-clock", prune_args, accept_clock,
@@ -46,6 +46,12 @@ static const struct opt prune_opts[] = {
 static enum rc make_policy(const struct prune_args *a, struct retain_policy *p,
                            struct err *e)
 {
+    if (a->protect == 0)
+        return err_set(
+            e, RC_USAGE,
+            "--protect 0 would let every proved backup go" HINT
+            "the least is 1; a repository that nobody needs any more is removed "
+            "with the tools of its place");
     p->last = a->keep.last;
     p->hourly = a->keep.hourly;
     p->daily = a->keep.daily;

@@ -150,6 +150,12 @@ static enum rc audit(struct cli *c, const void *args, struct err *e)
                  "can be fetched, and a copy of the repository may still be whole");
         return err_wrap(e, "the repository's log of '%s'", k.repo->options.cluster);
     }
+    if (done.findings.warnings > 0)
+        return err_set(e, RC_DEGRADED,
+                       "the log hangs together, but %zu things in it are odd" HINT
+                       "the findings above name them; records that nobody of ours signed "
+                       "are never used, and somebody put them there",
+                       done.findings.warnings);
     return RC_OK;
 }
 
@@ -163,7 +169,7 @@ const struct command cmd_audit = {
         "older than what this host, or --mark, remembers. Every object must be there "
         "with "
         "its size; `holdfast verify --all` reads them as well. Exit status 3: something "
-        "is wrong.\n\n"
+        "is wrong; 8: it hangs together, but holds what does not belong there.\n\n"
         "It says what nobody can know from here: a store that hides the newest records "
         "is "
         "found out only by a place that has seen them. Keep the printed head elsewhere.",

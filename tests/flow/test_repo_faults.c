@@ -100,6 +100,19 @@ REPO(whatever_is_done_to_the_log_is_noticed)
     VAULT(p, &scene.v, 0, "audit");
 }
 
+/* It is never used, and somebody put it there. */
+REPO(what_does_not_belong_there_is_told)
+{
+    static const char script[] =
+        "cp \"$1\"/prod/records/000000000001.json \"$1\"/prod/records/000000000009.json";
+
+    make_three();
+    PEER(p, "sh", "-c", script, "sh", scene.v.url);
+    VAULT(audit, &scene.v, 8, "audit");
+    cr_assert_eq(vault_count(&scene.v), 3);
+    VAULT(prune, &scene.v, 2, "prune", "--keep-last", "1", "--protect", "0");
+}
+
 /* A host that never saw the newer state cannot know, and says so. */
 REPO(a_rollback_is_known_where_it_was_seen)
 {

@@ -124,6 +124,8 @@ static const char *const wrong[][2] = {
     { CLUSTER "    compact: { schedule: 6h }\n", "keep" },
     { CLUSTER "    cert: /c\n    compact: { schedule: 6h, keep: 1h }\n", "cert" },
     { CLUSTER "    user: u\n    compact: { schedule: 6h, keep: 1h }\n", "password_file" },
+    { "listen: 0.0.0.0:99999\n" CLUSTER "    compact: { schedule: 6h, keep: 1h }\n",
+      "99999" },
     { "time_zone: Mars/Base\n" CLUSTER "    compact: { schedule: 6h, keep: 1h }\n",
       "Mars" },
     { "clusters:\n  - name: ../a\n    endpoints: [x]\n    compact: { schedule: 6h, keep: "

@@ -5,7 +5,7 @@
 #include "agent/zone.h"
 #include "tests/lib/case.h"
 
-enum { HOUR = 3600, DAY = 24 * HOUR };
+enum { HOUR = 3600, DAY = 24 * HOUR, STEP = 150 };
 static const int64_t start = 1700000000;
 
 static struct schedule parsed(const char *text)
@@ -87,22 +87,22 @@ static void live_a_year(const char *text, int64_t period, unsigned seed)
 
     s.jitter_s = 60;
     srandom(seed);
-    for (int64_t real = 0; real < 365 * DAY; real += 30) {
-        if (random() % 20000 == 0) {
+    for (int64_t real = 0; real < 365 * DAY; real += STEP) {
+        if (random() % 4000 == 0) {
             wall += (random() % (20 * 365 * DAY)) - 10 * 365 * DAY;
             jumps++;
         }
-        if (random() % 20000 == 0)
+        if (random() % 4000 == 0)
             past.since = 0;
         if (schedule_due(&s, &past, wall) <= wall) {
             past.last = wall;
             runs++;
             rested = 0;
         }
-        cr_assert(rested <= 2 * period + 60, "%s, seed %u: nothing for %ld s", text, seed,
-                  (long)rested);
-        wall += 30;
-        rested += 30;
+        cr_assert(rested <= 2 * period + 60 + STEP, "%s, seed %u: nothing for %ld s",
+                  text, seed, (long)rested);
+        wall += STEP;
+        rested += STEP;
     }
     cr_assert(runs <= 365 * DAY / period + jumps + 2, "%s, seed %u: %u runs", text, seed,
               runs);
@@ -110,7 +110,7 @@ static void live_a_year(const char *text, int64_t period, unsigned seed)
 
 CASE(schedule, a_year_with_jumping_clocks)
 {
-    for (unsigned seed = 1; seed <= 3; seed++) {
+    for (unsigned seed = 1; seed <= 2; seed++) {
         live_a_year("every 6h", 6 * HOUR, seed);
         live_a_year("15 */6 * * *", 6 * HOUR, seed);
     }
