@@ -175,6 +175,7 @@ static enum rc look(void *arg, bool revisions, struct recover_sightings *out,
         scout.cert = tls->client_cert != NULL ? tls->client_cert : tls->cert;
         scout.key = tls->client_key != NULL ? tls->client_key : tls->key;
     }
+    scout.about = recover_plan_member(h->plan, h->args->member);
     TRY(everybody(h, &all, &count, e));
     return recover_probe(&scout, all, count, revisions, out, e);
 }

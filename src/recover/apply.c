@@ -42,14 +42,18 @@ static bool done(const struct run *r, enum recover_step_kind k)
 /* ---- is it still true? --------------------------------------------------------------
  */
 
+/* From here on this host's member may run in the new cluster. */
+static bool is_out(const struct run *r)
+{
+    return r->journal.begun[RECOVER_STEP_PUBLISH] || r->journal.begun[RECOVER_STEP_JOIN];
+}
+
 /* A member that votes already, built once more elsewhere, would have forgotten what it
  * said. */
 static enum rc runs_elsewhere(const struct run *r, const struct recover_sightings *s,
                               struct err *e)
 {
-    if (r->journal.begun[RECOVER_STEP_PUBLISH] || r->journal.begun[RECOVER_STEP_JOIN])
-        return RC_OK;
-    for (size_t i = 0; i < s->count; i++)
+    for (size_t i = 0; i < s->count && !is_out(r); i++)
         if (s->items[i].answer == RECOVER_KNOWN &&
             s->items[i].cluster_id == r->plan->cluster_id &&
             strcmp(s->items[i].name, r->job->member) == 0)
@@ -58,6 +62,22 @@ static enum rc runs_elsewhere(const struct run *r, const struct recover_sighting
                            "'%s'" HINT "is this the right host, and the right "
                            "--data-dir?",
                            r->job->member, s->items[i].url, r->site.data_dir);
+    return RC_OK;
+}
+
+/* Nor one that has voted and is stopped, though what it had may be lost. */
+static enum rc has_run(const struct run *r, const struct recover_sightings *s,
+                       struct err *e)
+{
+    for (size_t i = 0; i < s->count && !is_out(r); i++)
+        if (s->items[i].has_run && s->items[i].cluster_id == r->plan->cluster_id)
+            return err_set(
+                e, RC_REFUSED,
+                "%s has run in the new cluster already, as %s tells, and the journal of "
+                "that is not beside '%s'" HINT
+                "start etcd on the directory that it ran with, or give that as "
+                "--data-dir; if it is lost: `holdfast member replace %s`",
+                r->job->member, s->items[i].url, r->site.data_dir, r->job->member);
     return RC_OK;
 }
 
@@ -72,7 +92,8 @@ static enum rc look_around(const struct run *r, struct err *e)
 
     TRY(r->job->hands.look(r->job->hands.arg, false, &s, e));
     TRY(recover_sightings_judge(&s, &x, e));
-    return runs_elsewhere(r, &s, e);
+    TRY(runs_elsewhere(r, &s, e));
+    return has_run(r, &s, e);
 }
 
 static enum rc check_scene(const struct run *r, bool stopped, struct err *e)

@@ -29,7 +29,8 @@ struct recover_hands {
     enum rc (*stop)(void *arg, struct err *e);
     /* *by_hand: it cannot, a person has to */
     enum rc (*start)(void *arg, bool *by_hand, struct err *e);
-    /* Who answers; with `revisions` also how far each one is. */
+    /* Who answers, and whether this host's member has run; with `revisions` also how far
+     * each one is. */
     enum rc (*look)(void *arg, bool revisions, struct recover_sightings *out,
                     struct err *e);
     /* A member that joins: added, started, promoted. */

@@ -6,17 +6,62 @@
 #include <string.h>
 
 #include "http/http.h"
+#include "util/json.h"
 #include "util/mem.h"
 #include "util/stop.h"
 #include "util/task.h"
+#include "wire/cluster.h"
 #include "wire/maintenance.h"
 
-enum { DIAL_MS = 2000, ANSWER_MS = 4000, PROBES_MAX = 256 };
+enum { DIAL_MS = 2000, ANSWER_MS = 4000, PROBES_MAX = 256, LIST_MAX = 1 << 20 };
 
 void recover_sightings_clear(struct recover_sightings *s)
 {
     mem_free(s->items);
     *s = (struct recover_sightings){ 0 };
+}
+
+/* ---- has it run? --------------------------------------------------------------------
+ */
+
+static bool is_about(const struct restore_member *about, uint64_t id, const char *name)
+{
+    return (about->id != 0 && id == about->id) ||
+           (name != NULL && strcmp(name, about->name) == 0);
+}
+
+enum rc recover_list_has_run(struct bytes list, const struct restore_member *about,
+                             bool *has_run, struct err *e)
+{
+    OWNED(json) all = NULL;
+    struct err why = { 0 };
+
+    *has_run = false;
+    if (json_parse(list, "members", &all, &why) == RC_NOMEM)
+        return err_set(e, RC_NOMEM, "%s", why.why);
+    for (size_t i = 0; i < json_count(all); i++) {
+        const struct json *m = json_at(all, i);
+        uint64_t id = 0;
+
+        (void)!json_get_u64(m, "id", &id);
+        *has_run |= json_count(json_get(m, "clientURLs")) > 0 &&
+                    is_about(about, id, json_get_str(m, "name"));
+    }
+    return RC_OK;
+}
+
+/* The same from a client URL. Who may not ask is not told. */
+static void ask_list(const struct recover_scout *scout, struct wire_client *c,
+                     struct recover_sighting *to)
+{
+    AT_END(wire_members_clear) struct wire_members all = { 0 };
+    struct err ignored = { 0 };
+
+    if (wire_member_list(c, WIRE_ANY, false, &all, &ignored) != RC_OK)
+        return;
+    for (size_t i = 0; i < all.count; i++)
+        to->has_run |= all.items[i].client_urls.count > 0 &&
+                       is_about(scout->about, all.items[i].id, all.items[i].name);
 }
 
 /* ---- one URL ------------------------------------------------------------------------
@@ -28,10 +73,21 @@ struct probe {
     struct task task;
 };
 
+/* What a peer URL answers. */
+struct hearing {
+    struct recover_sighting *to;
+    struct buf list;
+};
+
+static void hearing_end(struct hearing *h)
+{
+    buf_clear(&h->list);
+}
+
 static enum rc take_header(void *arg, struct bytes name, struct bytes value,
                            struct err *e)
 {
-    struct recover_sighting *s = arg;
+    struct recover_sighting *s = ((struct hearing *)arg)->to;
     char text[24];
 
     (void)e;
@@ -45,16 +101,15 @@ static enum rc take_header(void *arg, struct bytes name, struct bytes value,
     return RC_OK;
 }
 
-static enum rc pass_body(void *arg, struct bytes piece, struct err *e)
+static enum rc take_body(void *arg, struct bytes piece, struct err *e)
 {
-    (void)arg;
-    (void)piece;
-    (void)e;
-    return RC_OK;
+    struct hearing *h = arg;
+
+    return buf_add(&h->list, piece.p, piece.n, e);
 }
 
-/* Whose certificate it is does not matter here: nothing is believed of the answer but
- * that somebody is there. */
+/* Whose certificate it is does not matter here: what is believed of the answer can only
+ * lead to a refusal. */
 static enum rc ask_peer(const struct probe *p, struct err *e)
 {
     const struct http_options o = { .cert = p->scout->cert,
@@ -63,6 +118,8 @@ static enum rc ask_peer(const struct probe *p, struct err *e)
                                     .dial_timeout_ms = DIAL_MS };
     struct http_answer told = { 0 };
     AT_END(mem_end) char *url = NULL;
+    AT_END(hearing_end)
+    struct hearing heard = { .to = p->to, .list.cap_max = LIST_MAX };
     OWNED(http) h = NULL;
     struct err why = { 0 };
 
@@ -72,12 +129,15 @@ static enum rc ask_peer(const struct probe *p, struct err *e)
                         &(struct http_request){ .url = url,
                                                 .total_ms = ANSWER_MS,
                                                 .on_header = take_header,
-                                                .on_body = pass_body,
-                                                .arg = p->to },
+                                                .on_body = take_body,
+                                                .arg = &heard },
                         &told, &why);
     TRY(stop_check(e));
     if (p->to->answer == RECOVER_KNOWN)
-        return RC_OK;
+        return p->scout->about == NULL
+                   ? RC_OK
+                   : recover_list_has_run((struct bytes){ heard.list.p, heard.list.n },
+                                          p->scout->about, &p->to->has_run, e);
     p->to->answer = told.end == HTTP_UNSENT ? RECOVER_NOBODY : RECOVER_SOMEBODY;
     p->to->why = why;
     return RC_OK;
@@ -93,7 +153,9 @@ static enum rc ask_client(const struct probe *p, struct err *e)
         p->to->answer = RECOVER_KNOWN;
         p->to->cluster_id = s.header.cluster_id;
         p->to->revision = s.header.revision;
-        return RC_OK;
+        if (p->scout->about != NULL)
+            ask_list(p->scout, c, p->to);
+        return stop_check(e);
     }
     TRY(stop_check(e));
     p->to->answer =

@@ -1,6 +1,7 @@
 /* Is anybody of the old cluster still there? Each member is asked at its peer and client
  * URLs, all at once, who it is. A peer URL tells the cluster's id to whoever asks by
- * plain HTTP, also while there is no quorum and clients are not served. */
+ * plain HTTP, also while there is no quorum and clients are not served; and who belongs
+ * to it. */
 #ifndef RECOVER_PROBE_H
 #define RECOVER_PROBE_H
 
@@ -20,6 +21,7 @@ struct recover_sighting {
     enum recover_answer answer;
     uint64_t cluster_id;
     int64_t revision; /* of a client URL that is KNOWN */
+    bool has_run;     /* it says so of the scout's `about`; false also: it does not say */
     struct err why;
 };
 
@@ -32,7 +34,8 @@ void recover_sightings_clear(struct recover_sightings *s);
 struct recover_scout {
     care_connect_fn *connect; /* to a client URL */
     void *arg;
-    const char *cacert, *cert, *key; /* for peer URLs; NULL */
+    const char *cacert, *cert, *key;    /* for peer URLs; NULL */
+    const struct restore_member *about; /* whom they are asked about; NULL */
 };
 
 /* Borrows names and URLs from the members. Clients' addresses are asked only of members
@@ -44,6 +47,12 @@ enum rc recover_probe(const struct recover_scout *scout,
 
 /* ---- pure ---------------------------------------------------------------------------
  */
+
+/* By the JSON list of members that a peer URL gives: a member that has its id or its name
+ * has client URLs there, which etcd makes known once it runs and the cluster has a
+ * quorum. A text that is no such list does not say so. RC_NOMEM only. */
+enum rc recover_list_has_run(struct bytes list, const struct restore_member *about,
+                             bool *has_run, struct err *e);
 
 struct recover_expected {
     uint64_t old_cluster, new_cluster; /* 0: none yet */

@@ -417,6 +417,34 @@ CASE(apply, a_member_that_runs_already_is_not_built_twice)
     OK(ruin_apply(&r), &r.e);
 }
 
+/* It is stopped, and its directory is elsewhere or gone; the others know of it. */
+CASE(apply, a_member_that_has_run_is_not_built_twice)
+{
+    struct recover_sighting s = { .name = "second",
+                                  .url = "http://10.0.0.2:2380",
+                                  .peer = true,
+                                  .answer = RECOVER_KNOWN,
+                                  .has_run = true };
+
+    for (int shape = RECOVER_ALL_AT_ONCE; shape <= RECOVER_RE_BOOTSTRAP; shape++) {
+        RUIN r;
+
+        ruin_make(&r);
+        ruin_plan(&r, (enum recover_shape)shape, false);
+        r.job.member = "third";
+        r.plan.old[0].id++; /* so that the directory is nobody's whom the plan knows */
+        s.has_run = true;
+        s.cluster_id = r.plan.cluster_id;
+        r.seen = (struct recover_sightings){ &s, 1 };
+        refused(&r, RC_REFUSED, " has run in the new cluster already");
+        cr_assert(strstr(r.e.hint, "holdfast member replace ") != NULL, "%s", r.e.hint);
+        s.has_run = false;
+        OK(ruin_apply(&r), &r.e);
+        s.has_run = true;
+        OK(ruin_apply(&r), &r.e);
+    }
+}
+
 /* It was stopped, and something started it again before its directory was moved. */
 CASE(apply, an_etcd_that_comes_back)
 {

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "tests/lib/case.h"
+#include "tests/lib/fault.h"
 
 enum { OLD = 7, NEW = 8, OTHER = 9 };
 
@@ -90,4 +91,73 @@ CASE(probe, members_are_counted_once)
     cr_assert_eq(recover_sightings_of(&all, NEW), 2);
     cr_assert_eq(recover_sightings_of(&all, OLD), 1);
     cr_assert_eq(recover_sightings_revision(&all, NEW), 7);
+}
+
+/* A list as etcd gives it at a peer URL, and whether m3 has run. */
+CASE(probe, client_urls_show_who_has_run)
+{
+    static const struct {
+        const char *list;
+        bool want;
+    } rows[] = {
+        { "[{\"id\":18446744073709551615,\"peerURLs\":[\"http://c:2380\"],"
+          "\"name\":\"m3\"}]\n",
+          false },
+        { "[{\"id\":1,\"name\":\"m1\",\"clientURLs\":[\"http://a:2379\"]},"
+          "{\"id\":18446744073709551615,\"name\":\"m3\",\"clientURLs\":[]}]",
+          false },
+        { "[{\"id\":18446744073709551615,\"name\":\"renamed\","
+          "\"clientURLs\":[\"http://c:2379\"]}]",
+          true },
+        { "[{\"id\":2,\"name\":\"m3\",\"clientURLs\":[\"http://c:2379\"]}]", true },
+        { "[{\"id\":18446744073709551615,\"clientURLs\":[\"http://c:23", false },
+        { "{\"name\":\"m3\",\"clientURLs\":[\"http://c:2379\"]}", false },
+        { "[7,null,[{}]]", false },
+        { "404 page not found", false },
+        { "", false },
+    };
+    char name[] = "m3";
+    const struct restore_member m3 = { .name = name, .id = UINT64_MAX };
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct err e = { 0 };
+        bool has = !rows[i].want;
+
+        OK(recover_list_has_run(bytes_str(rows[i].list), &m3, &has, &e), &e);
+        cr_assert_eq(has, rows[i].want, "row %zu", i);
+    }
+}
+
+/* One that joins has no id in the plan. */
+CASE(probe, without_an_id_the_name_counts)
+{
+    static const char list[] = "[{\"name\":\"m1\",\"clientURLs\":[\"http://a:2379\"]}]";
+    char mine[] = "m1", other[] = "m2";
+    struct err e = { 0 };
+    bool has = false;
+
+    OK(recover_list_has_run(bytes_str(list), &(struct restore_member){ .name = mine },
+                            &has, &e),
+       &e);
+    cr_assert(has);
+    OK(recover_list_has_run(bytes_str(list), &(struct restore_member){ .name = other },
+                            &has, &e),
+       &e);
+    cr_assert(!has);
+}
+
+CASE(probe, memory_may_run_out)
+{
+    static const char list[] = "[{\"name\":\"m1\",\"clientURLs\":[\"http://a:2379\"]}]";
+    char name[] = "m1";
+    bool has = false;
+
+    FAULT_SWEEP(FAULT_ALLOC, nth, 0) {
+        struct err e = { 0 };
+        enum rc rc = recover_list_has_run(
+            bytes_str(list), &(struct restore_member){ .name = name }, &has, &e);
+
+        cr_assert(rc == RC_OK || rc == RC_NOMEM, "%u: %s", nth, e.why);
+    }
+    cr_assert(has);
 }
