@@ -277,6 +277,8 @@ CASE(assess, the_living_are_asked, .timeout = FLOW_TIMEOUT_S)
     flow_need("3.6");
     cluster_start(&c, cluster_backend("3.6"), &o);
     cluster_kill(&c, 2, SIGKILL);
+    cluster_wait(&c, 0); /* it may have led */
+    cluster_wait(&c, 1);
     TOOL(p, 0, "assess", c.members[2].data_dir, "--json", "--endpoints",
          cluster_endpoint(&c, 0));
     flow_json(&p, &serves);
