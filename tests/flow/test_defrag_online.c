@@ -266,7 +266,7 @@ EACH_ETCD(defrag_online, a_signal_waits_for_the_end_of_a_turn)
 
     cluster_start(&c, b, &(struct cluster_options){ .members = 1 });
     flow_connect(&c, &w);
-    fragment(w, 200); /* more than lies in buffers on the way */
+    fragment(w, 400); /* more than lies in buffers on the way */
     log = path_in(c.dir, "defrag.log");
     state = path_in(c.dir, "state");
     snprintf(script, sizeof script,
