@@ -80,19 +80,6 @@ static const char *etcd_3_5(void)
     return cluster_tool(cluster_backend("3.5"), "etcd");
 }
 
-static void flip_in_the_middle(const char *path)
-{
-    FILE *f = fopen(path, "r+");
-
-    cr_assert_not_null(f);
-    cr_assert_eq(fseek(f, 0, SEEK_END), 0);
-    cr_assert_eq(fseek(f, ftell(f) / 2, SEEK_SET), 0);
-    const int c = fgetc(f);
-    cr_assert_eq(fseek(f, -1, SEEK_CUR), 0);
-    cr_assert_neq(fputc(c ^ 1, f), EOF);
-    fclose(f);
-}
-
 static void says(const struct proc *p, const char *words)
 {
     cr_assert_not_null(strstr(p->err, words), "no '%s' in: %s", words, p->err);
@@ -104,7 +91,7 @@ CASE(drill, a_flipped_byte, .timeout = FLOW_TIMEOUT_S)
     struct vault v;
 
     backed_up(&v, cluster_backend("3.5"), 1);
-    flip_in_the_middle(vault_file(v.url, ".db.zst.age"));
+    golden_flip(vault_file(v.url, ".db.zst.age"));
     DRILL(p, &v, 3, "1", etcd, "", NULL);
     passed(&p, false);
     says(&p, "SHA-256");
@@ -141,7 +128,7 @@ CASE(drill, an_altered_record, .timeout = FLOW_TIMEOUT_S)
     struct vault v;
 
     backed_up(&v, cluster_backend("3.5"), 1);
-    flip_in_the_middle(vault_file(v.url, "000000000001.json"));
+    golden_flip(vault_file(v.url, "000000000001.json"));
     VAULT(p, &v, 3, "drill", "latest", "--etcd", etcd, "-i", v.key);
     says(&p, "log");
 }
