@@ -79,7 +79,10 @@ static enum rc look(struct cli *c, struct assessment *out, struct err *e)
 enum rc assessment_make(struct cli *c, const struct assessment_args *args,
                         bool strangers_count, struct assessment *out, struct err *e)
 {
-    const struct recover_scene scene = { &out->copies, &out->view, strangers_count };
+    const struct recover_scene scene = { .copies = &out->copies,
+                                         .view = &out->view,
+                                         .strangers_count = strangers_count,
+                                         .assumed = &args->assumed };
 
     TRY(assessment_survey(args, out, e));
     TRY(survey_backups(args, out, e));

@@ -10,6 +10,7 @@ struct assessment_args {
     struct str_list copies, backups; /* directories and statements; stored snapshots */
     const char *wal_dir;             /* of the only directory; NULL */
     struct open_args open;
+    struct str_list assumed; /* names of members that are taken for off */
 };
 
 #define ASSESSMENT_OPERANDS(args, field)                                            \

@@ -43,7 +43,7 @@ static const struct opt recover_opts[] = {
         .help = "mark all revisions up to the bumped one as compacted"),
     OPT(STR, "target-version", recovery_args, target, .arg = "3.4|3.5|3.6|3.7",
         .help = "fit the schema to this etcd, when it is older than the source's"),
-    OPT(LIST, "assume-off", recovery_args, assumed, .arg = "NAME",
+    OPT(LIST, "assume-off", recovery_args, from.assumed, .arg = "NAME",
         .help = "this old member does not run, whatever answers at its address and does "
                 "not say who it is"),
     OPT(STR, "layout", recovery_args, layout, .arg = "NAME",

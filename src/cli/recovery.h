@@ -16,7 +16,6 @@ struct recovery_args {
     unsigned shape;
     bool mark_compacted;
     uint64_t high_water;
-    struct str_list assumed;
 
     /* Of a host. */
     const char *member, *data_dir, *layout, *stop_command, *start_command, *manifests;

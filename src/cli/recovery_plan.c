@@ -121,7 +121,7 @@ static enum rc probe(struct cli *c, const struct recovery_args *a,
     const struct recover_expected x = {
         .old_cluster = v->cluster_id,
         .self = chosen->kind == RECOVER_DIRECTORY && chosen->in_use ? chosen->name : NULL,
-        .assumed = &a->assumed,
+        .assumed = &a->from.assumed,
     };
     AT_END(mem_end) struct mvcc_member *members = NULL;
     struct recover_scout scout;
@@ -194,7 +194,7 @@ static enum rc make(const struct recovery_args *a, const struct recover_verdict 
         .high_water = a->high_water > INT64_MAX ? INT64_MAX : (int64_t)a->high_water,
         .mark_compacted = a->mark_compacted,
         .wal_dir = a->from.wal_dir,
-        .assumed = &a->assumed,
+        .assumed = &a->from.assumed,
         .id = id,
         .token = token,
         .now_ms = clock_unix_ms(),

@@ -180,8 +180,8 @@ static enum rc go(struct cli *c, const struct recovery_args *a, const struct way
     };
 
     TRY(recover_planfile_load(way->file, &p, e));
-    for (size_t i = 0; i < a->assumed.count; i++)
-        TRY(str_list_add(&p.assumed, a->assumed.items[i], e));
+    for (size_t i = 0; i < a->from.assumed.count; i++)
+        TRY(str_list_add(&p.assumed, a->from.assumed.items[i], e));
     if (c->dry_run)
         return only_show(c, &p, way->file, e);
     TRY(cli_identities(&a->from.open, &ids, e));

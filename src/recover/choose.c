@@ -4,13 +4,25 @@
 
 #include "recover/plan.h"
 
+/* Is it because members may be alive that nothing is known? */
+static bool doubted(const struct recover_verdict *v)
+{
+    for (size_t i = 0; v->state == RECOVER_UNKNOWN && i < v->seat_count; i++)
+        if (v->seats[i].voter && v->seats[i].presence == RECOVER_DOUBTFUL)
+            return true;
+    return false;
+}
+
 static enum rc not_lost(const struct recover_verdict *v, struct err *e)
 {
     bool told = v->state == RECOVER_UNKNOWN && v->notes.count > 0;
 
     (void)err_set(e, RC_REFUSED, "%s%s%s", v->why, told ? "; " : "",
                   told ? v->notes.items[0] : "");
-    err_hint(e, "%s", v->next);
+    err_hint(e, "%s%s", v->next,
+             doubted(v) ? "; or, when you know of each of them that it is off: "
+                          "--assume-off NAME"
+                        : "");
     return e->code;
 }
 

@@ -358,8 +358,10 @@ static const struct recover_copy *newest_of(const struct recover_scene *s,
     return newest;
 }
 
-static enum recover_presence presence_of(const struct recover_seat *seat)
+static enum recover_presence presence_of(const struct recover_scene *s,
+                                         const struct recover_seat *seat)
 {
+    bool assumed = s->assumed != NULL && str_list_has(s->assumed, seat->name);
     const struct care_member *m = seat->answer;
     const struct recover_copy *c = seat->copy;
 
@@ -369,7 +371,7 @@ static enum recover_presence presence_of(const struct recover_seat *seat)
         return RECOVER_ANSWERS;
     if (c != NULL && c->in_use)
         return RECOVER_IN_USE;
-    if (m != NULL && (m->state == CARE_SILENT || m->state == CARE_BARRED))
+    if (m != NULL && (m->state == CARE_SILENT || m->state == CARE_BARRED) && !assumed)
         return RECOVER_DOUBTFUL;
     if (c == NULL)
         return RECOVER_MISSING;
@@ -402,7 +404,7 @@ static void look_for_each(const struct recover_scene *s, struct recover_verdict 
         if (seat->answer == NULL && s->strangers_count)
             seat->answer = stranger_at(s->view, recover_verdict_member(v, seat->id));
         seat->copy = newest_of(s, v, seat->id);
-        seat->presence = presence_of(seat);
+        seat->presence = presence_of(s, seat);
     }
 }
 

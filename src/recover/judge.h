@@ -67,6 +67,8 @@ struct recover_scene {
     /* What listens at a member's address and keeps us out may be that member. Not wanted
      * by who asks recover/probe.h afterwards, which tells more. */
     bool strangers_count;
+    /* Names of members that are taken for off, unless they answer; NULL. */
+    const struct str_list *assumed;
 };
 
 struct recover_verdict {

@@ -101,7 +101,7 @@ void estate_freeze(struct estate *s, size_t from)
 
 void estate_judge(struct estate *s)
 {
-    const struct recover_scene scene = { &s->copies, &s->view, false };
+    const struct recover_scene scene = { .copies = &s->copies, .view = &s->view };
     struct err e = { 0 };
 
     recover_verdict_clear(&s->v);

@@ -177,6 +177,40 @@ CASE(judge, who_may_be_alive_is_not_counted_as_lost)
     }
 }
 
+/* The operator knows better; of one that answers he does not. */
+CASE(judge, who_is_said_to_be_off_is_not_doubted)
+{
+    static const struct {
+        const char *name;
+        enum care_state second;
+        bool answers;
+        enum recover_state want;
+    } rows[] = {
+        { "m2", CARE_SILENT, false, RECOVER_LOST },
+        { "m2", CARE_BARRED, false, RECOVER_LOST },
+        { "m3", CARE_BARRED, false, RECOVER_UNKNOWN },
+        { "m2", CARE_FROZEN, true, RECOVER_RUNS },
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        AT_END(str_list_clear) struct str_list off = { 0 };
+        struct err e = { 0 };
+        ESTATE s = { 0 };
+        const struct recover_scene scene = { .copies = &s.copies,
+                                             .view = &s.view,
+                                             .assumed = &off };
+
+        OK(str_list_add(&off, rows[i].name, &e), &e);
+        estate_directory(&s, 1, 3, 2, 50)->in_use = true;
+        estate_look(&s, 3);
+        estate_freeze(&s, 1);
+        s.view.items[1].state = rows[i].second;
+        s.view.items[1].answered = rows[i].answers;
+        OK(recover_judge(&scene, &s.v, &e), &e);
+        state_is(&s, rows[i].want, rows[i].name);
+    }
+}
+
 /* Nobody says which cluster is there, so nobody can be told by an id. */
 CASE(judge, whoever_keeps_us_out_at_a_members_address_may_be_it)
 {
@@ -193,7 +227,9 @@ CASE(judge, whoever_keeps_us_out_at_a_members_address_may_be_it)
     s.view.items[1].state = CARE_BARRED;
     estate_judge(&s);
     state_is(&s, RECOVER_LOST, "strangers do not count");
-    scene = (struct recover_scene){ &s.copies, &s.view, true };
+    scene = (struct recover_scene){ .copies = &s.copies,
+                                    .view = &s.view,
+                                    .strangers_count = true };
     recover_verdict_clear(&s.v);
     OK(recover_judge(&scene, &s.v, &e), &e);
     state_is(&s, RECOVER_UNKNOWN, "they do");
@@ -527,7 +563,9 @@ CASE(judge, a_statement_names_its_host)
 CASE(judge, memory_may_run_out)
 {
     ESTATE s = { 0 };
-    const struct recover_scene scene = { &s.copies, &s.view, true };
+    const struct recover_scene scene = { .copies = &s.copies,
+                                         .view = &s.view,
+                                         .strangers_count = true };
     unsigned runs = 0;
 
     estate_directory(&s, 1, 3, 2, 50);

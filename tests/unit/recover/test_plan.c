@@ -101,6 +101,22 @@ CASE(plan, only_when_no_majority_is_left)
         }
 }
 
+CASE(plan, who_may_be_alive_can_be_vouched_for)
+{
+    const struct recover_copy *best = NULL;
+    struct err e = { 0 };
+    ESTATE s = { 0 };
+
+    estate_directory(&s, 1, 3, 2, 50);
+    estate_look(&s, 3);
+    estate_freeze(&s, 0);
+    s.view.items[1].state = CARE_BARRED;
+    estate_judge(&s);
+    cr_assert_eq(recover_choose(&s.v, NULL, &best, &e), RC_REFUSED);
+    estate_says(e.why, "m2 may be alive");
+    estate_says(e.hint, "--assume-off NAME");
+}
+
 CASE(plan, another_copy_when_it_is_asked_for)
 {
     const struct recover_copy *c = NULL;
