@@ -367,7 +367,9 @@ static void write_script(const struct cluster *c, unsigned i)
             "  --listen-peer-urls %s --initial-advertise-peer-urls %s \\\n"
             "  --listen-metrics-urls http://127.0.0.1:%d >>%s 2>&1 </dev/null &\n"
             "  echo $! >%s.pid;;\n"
-            "stop) [ ! -f %s.pid ] || kill \"$(cat %s.pid)\"; rm -f %s.pid;;\nesac\n",
+            "stop) [ -f %s.pid ] || exit 0\n  pid=$(cat %s.pid)\n  kill \"$pid\"\n"
+            "  while kill -0 \"$pid\" 2>/dev/null; do sleep 0.05; done\n"
+            "  rm -f %s.pid;;\nesac\n",
             cluster_tool(c->backend, "etcd"), m->name, m->data_dir,
             cluster_endpoint(c, i), cluster_endpoint(c, i), cluster_peer_url(c, i),
             cluster_peer_url(c, i), m->metrics_port, m->log, path, path, path, path);
