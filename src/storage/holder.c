@@ -11,8 +11,8 @@
 
 enum { COMM_MAX = 256, LOCKS_MAX = 1 << 20 };
 
-/* Nothing is opened on the way, not even O_PATH: two that look at the same time would take
- * each other for holders. */
+/* Nothing is opened on the way, not even O_PATH: two that look at the same time would
+ * take each other for holders. */
 static bool is_same(const char *path, const struct stat *want)
 {
     struct stat st;
