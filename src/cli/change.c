@@ -116,6 +116,14 @@ static void show_step(struct result *r, const struct change *h,
     result_json(r, "after", quorum_json(s->after));
 }
 
+/* Does this step end what concerns one of the members that come, one that an earlier run
+ * added included? The next step is then about the next of them. */
+static bool has_come(const struct member_step *s, const struct change_job *job)
+{
+    return s->kind == MEMBER_PROMOTE &&
+           (s->id == 0 || (job != NULL && s->id == job->adopted));
+}
+
 struct result *change_steps(const struct change *h, const struct change_job *job)
 {
     struct result *r = result_new_list();
@@ -128,7 +136,7 @@ struct result *change_steps(const struct change *h, const struct change_job *job
         if (job != NULL && next < job->fresh_count)
             who = &job->fresh[next];
         show_step(r, h, s, who);
-        next += s->kind == MEMBER_PROMOTE && s->id == 0;
+        next += has_come(s, job);
     }
     return r;
 }

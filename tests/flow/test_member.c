@@ -486,6 +486,7 @@ CASE(member, grows_on_after_kills, .timeout = FLOW_TIMEOUT_S)
     grow_again(&c, &w, first, second);
     cluster_boot_joining(&c, 1, waiting_initial(&w, 0));
     waiting_initial(&w, 1);
+    cr_assert(strstr(waiting_text(&w), "add m2 as a learner") != NULL, "%s", w.text);
     waiting_kill(&w);
     grow_again(&c, &w, first, second);
     cluster_boot_joining(&c, 2, waiting_initial(&w, 0));
