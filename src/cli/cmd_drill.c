@@ -17,6 +17,9 @@
 #include "util/log.h"
 #include "util/mem.h"
 #include "util/os.h"
+#include "util/str.h"
+
+enum { TIME_SIZE = 24 };
 
 struct drill_args {
     const char *which, *file, *scratch, *etcd, *report_dir;
@@ -204,19 +207,25 @@ static uint64_t data_age(const struct drilling *d)
     return age > 0 ? (uint64_t)age : 0;
 }
 
+static enum rc missed(const char *what, uint64_t is_ms, uint64_t allowed_ms,
+                      struct err *e)
+{
+    char is[TIME_SIZE], allowed[TIME_SIZE];
+
+    str_seconds(is, sizeof is, is_ms);
+    str_seconds(allowed, sizeof allowed, allowed_ms);
+    return err_set(e, RC_DEGRADED, "%s %s, and %s are allowed", what, is, allowed);
+}
+
 /* A good drill that took too long, or brought back data that is too old. */
 static enum rc targets(const struct drilling *d, struct err *e)
 {
     const uint64_t age_ms = data_age(d) * 1000;
 
     if (d->a->rto_ms != 0 && d->seen.recovery_ms > d->a->rto_ms)
-        return err_set(e, RC_DEGRADED,
-                       "recovery took %" PRIu64 " s, and %" PRIu64 " s are allowed",
-                       d->seen.recovery_ms / 1000, d->a->rto_ms / 1000);
+        return missed("recovery took", d->seen.recovery_ms, d->a->rto_ms, e);
     if (d->a->rpo_ms != 0 && age_ms > d->a->rpo_ms)
-        return err_set(e, RC_DEGRADED,
-                       "the data is %" PRIu64 " s old, and %" PRIu64 " s are allowed",
-                       age_ms / 1000, d->a->rpo_ms / 1000);
+        return missed("the data is older by", age_ms, d->a->rpo_ms, e);
     return RC_OK;
 }
 
