@@ -275,6 +275,12 @@ static enum rc begin_job(struct agent *a, unsigned i, enum agent_kind k, int64_t
     return RC_OK;
 }
 
+/* While another agent is at it nobody knows how that ends: it is looked at again. */
+static bool ended_for_good(const struct agent_work *w)
+{
+    return w->outcome != AGENT_FAILED && w->status != rc_exit_status(RC_LOCKED);
+}
+
 static void take_result(struct agent *a, struct agent_standing *s,
                         const struct agent_work *w)
 {
@@ -283,7 +289,7 @@ static void take_result(struct agent *a, struct agent_standing *s,
     pthread_mutex_lock(&a->lock);
     r->running = false;
     r->ended = now();
-    schedule_ended(&r->past, r->ended, w->outcome != AGENT_FAILED);
+    schedule_ended(&r->past, r->ended, ended_for_good(w));
     r->status = w->status;
     r->took_ms = w->took_ms;
     r->count[w->outcome]++;

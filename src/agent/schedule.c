@@ -52,6 +52,12 @@ void schedule_ended(struct schedule_past *past, int64_t now, bool well)
     past->failed = well ? 0 : now;
 }
 
+void schedule_cut_off(struct schedule_past *past)
+{
+    past->failures = 1;
+    past->failed = past->last - RETRY_S;
+}
+
 static int64_t retry(const struct schedule_past *past)
 {
     const unsigned doublings =

@@ -32,6 +32,9 @@ struct schedule_past {
  * the wall clock may have jumped. */
 int64_t schedule_due(const struct schedule *s, struct schedule_past *past, int64_t now);
 
+/* It was begun, and never ended: it is due at once. */
+void schedule_cut_off(struct schedule_past *past);
+
 /* A job that is `late_s` late: how long ago may another agent have done it, so that it
  * need not be done again? Back to the slot, which each meets with its own jitter; or half
  * the time between two runs. */

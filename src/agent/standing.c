@@ -61,8 +61,10 @@ static enum rc take_run(void *arg, const struct sql_row *row, struct err *e)
         r->succeeded = sql_row_int(row, 3);
         r->status = (int)sql_row_int(row, 4);
         r->took_ms = (uint64_t)sql_row_int(row, 5);
-        if (r->ended < r->past.last || agent_outcome_of(r->status) == AGENT_FAILED)
-            schedule_ended(&r->past, r->past.last, false); /* cut off, or it failed */
+        if (r->ended < r->past.last)
+            schedule_cut_off(&r->past);
+        else if (agent_outcome_of(r->status) == AGENT_FAILED)
+            schedule_ended(&r->past, r->ended, false);
         for (int o = 0; o < AGENT_OUTCOMES; o++)
             r->count[o] = (uint64_t)sql_row_int(row, 6 + o);
         snprintf(r->why, sizeof r->why, "%s", sql_row_text(row, 10));

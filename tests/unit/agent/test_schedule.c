@@ -75,6 +75,15 @@ CASE(schedule, what_failed_is_tried_again)
     cr_assert(schedule_due(&s, &past, start) <= start + 60, "the clock was set back");
 }
 
+CASE(schedule, what_was_cut_off_is_due_at_once)
+{
+    struct schedule s = parsed("@daily");
+    struct schedule_past past = { .last = start };
+
+    schedule_cut_off(&past);
+    cr_assert(schedule_due(&s, &past, start + 5) <= start + 5);
+}
+
 /* A year in which the clock jumps by up to ten years, the agent sleeps and is started
  * anew. In time that really passes, a job never rests for longer than twice its period
  * beyond what kept the agent away, and never runs twice within a minute of its slots. */
