@@ -17,14 +17,15 @@
 #include "util/mem.h"
 #include "util/stop.h"
 
-enum { TICK_MS = 500, TEXTFILE_MS = 15 * 1000, CLUSTERS_MAX = 64 };
+enum { TICK_MS = 500, TEXTFILE_MS = 15 * 1000, NOTICE_MS = 30 * 1000, CLUSTERS_MAX = 64 };
 
 struct agent {
     const struct agent_options *options;
     struct sql *memory;
     struct serve *serve;
     struct agent_work *works[CLUSTERS_MAX]; /* one at a time per cluster; NULL: none */
-    uint64_t told_ms;                       /* when the textfile was last written */
+    uint64_t noticed_ms; /* when systemd was last told; 0: it has to be told */
+    uint64_t told_ms;    /* when the textfile was last written */
     unsigned failures;
 
     /* What the listener reads as well. */
@@ -104,10 +105,22 @@ static void write_textfile(struct agent *a)
         log_warn("the textfile was not written: %s", e.why);
 }
 
-static void tell_systemd(const struct agent *a)
+/* Three times as often as the watchdog asks for; without one for the status alone. */
+static uint64_t between_notices(void)
+{
+    const uint64_t watchdog = notify_watchdog_ms();
+
+    return watchdog != 0 ? watchdog / 3 : NOTICE_MS;
+}
+
+static void tell_systemd(struct agent *a)
 {
     char line[128];
     unsigned running = 0;
+
+    if (a->noticed_ms != 0 && clock_ms() - a->noticed_ms < between_notices())
+        return;
+    a->noticed_ms = clock_ms();
 
     for (unsigned i = 0; i < a->config->clusters_count; i++)
         running += a->works[i] != NULL;
@@ -266,6 +279,7 @@ static enum rc begin_job(struct agent *a, unsigned i, enum agent_kind k, int64_t
     w->seen = *s;
     TRY(agent_work_start(w, e));
     a->works[i] = GIVE(w);
+    a->noticed_ms = 0;
     pthread_mutex_lock(&a->lock);
     s->runs[k].past.last = now();
     s->runs[k].running = true;
@@ -273,6 +287,15 @@ static enum rc begin_job(struct agent *a, unsigned i, enum agent_kind k, int64_t
     keep(a, s, k);
     log_info("%s: %s begins", s->cluster, agent_kind_name(k));
     return RC_OK;
+}
+
+/* What there is in the repository, as it was last seen. */
+static void take_list(struct agent_standing *s, const struct agent_standing *seen)
+{
+    s->listed = seen->listed;
+    s->backups = seen->backups;
+    s->newest = seen->newest;
+    s->proved = seen->proved;
 }
 
 /* While another agent is at it nobody knows how that ends: it is looked at again. */
@@ -296,10 +319,7 @@ static void take_result(struct agent *a, struct agent_standing *s,
     if (w->outcome != AGENT_FAILED)
         r->succeeded = r->ended;
     snprintf(r->why, sizeof r->why, "%s", w->why);
-    s->listed = w->seen.listed;
-    s->backups = w->seen.backups;
-    s->newest = w->seen.newest;
-    s->proved = w->seen.proved;
+    take_list(s, &w->seen);
     s->drill = w->seen.drill;
     pthread_mutex_unlock(&a->lock);
 }
@@ -309,6 +329,7 @@ static void end_job(struct agent *a, unsigned i)
     OWNED(agent_work) w = GIVE(a->works[i]);
     struct agent_standing *s = &a->clusters[i];
 
+    a->noticed_ms = 0;
     take_result(a, s, w);
     keep(a, s, w->kind);
     if (w->outcome == AGENT_FAILED || w->outcome == AGENT_DEGRADED) {
@@ -375,10 +396,7 @@ static void look(struct agent *a)
             continue;
         agent_work_look(w);
         pthread_mutex_lock(&a->lock);
-        a->clusters[i].listed = w->seen.listed;
-        a->clusters[i].backups = w->seen.backups;
-        a->clusters[i].newest = w->seen.newest;
-        a->clusters[i].proved = w->seen.proved;
+        take_list(&a->clusters[i], &w->seen);
         pthread_mutex_unlock(&a->lock);
     }
 }

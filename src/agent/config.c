@@ -1,5 +1,6 @@
 #include "agent/config.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -9,6 +10,7 @@
 #include "agent/zone.h"
 #include "catalog/record.h"
 #include "catalog/retain.h"
+#include "codec/crc32c.h"
 #include "util/mem.h"
 #include "util/os.h"
 #include "util/str.h"
@@ -121,15 +123,13 @@ static enum rc check_compact(const struct agent_job *j, struct err *e)
 /* The same job of two agents, and two jobs of one, start at different times. */
 static uint64_t seed_of(const char *cluster, enum agent_kind k)
 {
-    char host[HOST_NAME_SIZE] = "";
-    uint64_t hash = UINT64_C(0xcbf29ce484222325) + (uint64_t)k;
+    char host[HOST_NAME_SIZE] = "", text[HOST_NAME_SIZE + RECORD_NAME_SIZE + 32];
 
     (void)gethostname(host, sizeof host - 1);
-    for (const char *at = cluster; *at != '\0'; at++)
-        hash = (hash ^ (uint8_t)*at) * UINT64_C(0x100000001b3);
-    for (const char *at = host; *at != '\0'; at++)
-        hash = (hash ^ (uint8_t)*at) * UINT64_C(0x100000001b3);
-    return hash;
+    const int n =
+        snprintf(text, sizeof text, "%s/%s/%s", host, cluster, agent_kind_name(k));
+
+    return fnv1a64(text, (size_t)n);
 }
 
 static enum rc check_job(const struct agent_cluster *c, enum agent_kind k,

@@ -26,14 +26,6 @@ void serve_free(struct serve *s)
     mem_free(s);
 }
 
-unsigned serve_port(const struct serve *s)
-{
-    const union MHD_DaemonInfo *info =
-        MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_BIND_PORT);
-
-    return info == NULL ? 0 : info->port;
-}
-
 /* ---- answers -------------------------------------------------------------------------
  */
 

@@ -20,13 +20,11 @@ struct serve_pages {
     void *arg;
 };
 
-/* `listen` is ADDRESS:PORT, [ADDRESS]:PORT; port 0 chooses one. RC_USAGE, RC_STORAGE when
+/* `listen` is ADDRESS:PORT, [ADDRESS]:PORT. RC_USAGE, RC_STORAGE when
  * the address is taken. */
 enum rc serve_new(const char *listen, const struct serve_pages *pages, struct serve **out,
                   struct err *e);
 void serve_free(struct serve *s); /* NULL is fine */
 OWN_DEFINE(serve)
-
-unsigned serve_port(const struct serve *s);
 
 #endif
