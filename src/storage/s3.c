@@ -74,7 +74,7 @@ static enum rc refuse_locked(const struct s3_answer *a, const char *key, struct 
 {
     char until[32];
 
-    s3_time_iso(until, s3_locked_until(a));
+    clock_utc_at(s3_locked_until(a), until);
     return err_set(e, RC_REFUSED, "'%s' is locked against deletion until %s", key, until);
 }
 

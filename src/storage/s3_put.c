@@ -7,6 +7,7 @@
 #include "storage/s3_stored.h"
 #include "storage/s3_time.h"
 #include "storage/s3_xml.h"
+#include "util/clock.h"
 #include "util/log.h"
 #include "util/os.h"
 #include "util/str.h"
@@ -54,7 +55,7 @@ static void add_of_object(struct lines *l, const struct s3_put *p)
     add(l, l->put);
     if (p->mark.keep_until == 0)
         return;
-    s3_time_iso(until, p->mark.keep_until);
+    clock_utc_at(p->mark.keep_until, until);
     snprintf(l->until, sizeof l->until, "x-amz-object-lock-retain-until-date:%s", until);
     add(l, "x-amz-object-lock-mode:COMPLIANCE");
     add(l, l->until);

@@ -7,6 +7,7 @@
 #include "storage/retry.h"
 #include "storage/s3_inside.h"
 #include "storage/s3_time.h"
+#include "util/clock.h"
 #include "util/log.h"
 #include "util/str.h"
 
@@ -85,7 +86,7 @@ static enum rc lock_it(const struct s3_mark *m, const struct s3_answer *seen,
     struct s3_call c;
     char until[32];
 
-    s3_time_iso(until, m->keep_until);
+    clock_utc_at(m->keep_until, until);
     TRY(str_format(&text, e,
                    "<Retention xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">"
                    "<Mode>COMPLIANCE</Mode><RetainUntilDate>%s</RetainUntilDate>"

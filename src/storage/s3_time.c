@@ -41,13 +41,6 @@ static struct tm utc(int64_t seconds)
     return tm;
 }
 
-void s3_time_iso(char out[static 32], int64_t seconds)
-{
-    struct tm tm = utc(seconds);
-
-    strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &tm);
-}
-
 void s3_time_stamp(char out[static 32], int64_t seconds)
 {
     struct tm tm = utc(seconds);

@@ -10,7 +10,6 @@ bool s3_time_from_http(const char *text, int64_t *out);
 /* "2026-11-21T15:03:14.123Z" of a list, with or without the fraction; milliseconds. */
 bool s3_time_from_iso(const char *text, int64_t *out_ms);
 
-void s3_time_iso(char out[static 32], int64_t seconds);   /* "2026-11-21T15:03:14Z" */
 void s3_time_stamp(char out[static 32], int64_t seconds); /* "20261121T150314Z" */
 
 #endif
