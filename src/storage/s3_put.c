@@ -5,7 +5,6 @@
 
 #include "storage/s3_inside.h"
 #include "storage/s3_stored.h"
-#include "storage/s3_time.h"
 #include "storage/s3_xml.h"
 #include "util/clock.h"
 #include "util/log.h"

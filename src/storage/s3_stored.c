@@ -6,7 +6,6 @@
 #include "crypto/md5.h"
 #include "storage/retry.h"
 #include "storage/s3_inside.h"
-#include "storage/s3_time.h"
 #include "util/clock.h"
 #include "util/log.h"
 #include "util/str.h"
