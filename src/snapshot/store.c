@@ -9,8 +9,10 @@
 #include "util/log.h"
 #include "util/os.h"
 
-/* Blocks as the file sink writes them, without another copy. */
-enum { ZSTD_LEVEL = 3, ZSTD_WORKERS = 2, LANE_BLOCK = FILE_BLOCK, LANE_BLOCKS = 3 };
+/* Level 1 takes three fifths of level 3's processor time, and what it makes of an etcd's
+ * database is as small: 2 % more to 11 % less on those of the tests and benchmarks. Lanes
+ * have blocks as the file sink writes them, without another copy. */
+enum { ZSTD_LEVEL = 1, ZSTD_WORKERS = 2, LANE_BLOCK = FILE_BLOCK, LANE_BLOCKS = 3 };
 
 enum rc snap_store_check(const struct snap_store_options *o, struct err *e)
 {
