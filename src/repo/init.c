@@ -40,12 +40,25 @@ static enum rc check_recipients(const struct repo_init_options *o, struct err *e
 
 /* ---- where ------------------------------------------------------------------------ */
 
+struct place {
+    struct store *store;
+    struct str_list left; /* by an init that broke off while it tried the place */
+};
+
+static void place_end(struct place *p)
+{
+    str_list_clear(&p->left);
+}
+
 static enum rc not_empty(void *arg, const struct store_info *info, struct err *e)
 {
-    const char *place = store_name(arg);
+    struct place *p = arg;
+    const char *place = store_name(p->store);
 
     if (strcmp(info->key, REPO_SIGNATURE_KEY) == 0) /* of an init that broke off */
         return RC_OK;
+    if (store_is_scratch(info))
+        return str_list_add(&p->left, info->key, e);
     if (strcmp(info->key, REPO_IDENTITY_KEY) == 0)
         return err_set(
             e, RC_REFUSED,
@@ -56,9 +69,22 @@ static enum rc not_empty(void *arg, const struct store_info *info, struct err *e
                    place, info->key);
 }
 
+/* What the store has locked goes when the lock ends, and nothing looks at it. */
 static enum rc check_place(struct store *s, struct err *e)
 {
-    return store_list(s, "", not_empty, s, e);
+    AT_END(place_end) struct place p = { .store = s };
+
+    TRY(store_list(s, "", not_empty, &p, e));
+    for (size_t i = 0; i < p.left.count; i++) {
+        struct err why = { 0 };
+        enum rc rc = store_remove(s, p.left.items[i], &why);
+
+        if (rc != RC_OK && rc != RC_REFUSED) {
+            *e = why;
+            return rc;
+        }
+    }
+    return RC_OK;
 }
 
 static void tell_traits(const char *place, const struct store_traits *t)

@@ -284,20 +284,35 @@ enum rc store_try_exclusive(struct store *s, const char *scratch, bool *exclusiv
     return RC_OK;
 }
 
+#define SCRATCH "probe-"
+enum { SCRATCH_RANDOM = 8 };
+
+/* Both contents are shorter than this, and never half there. */
+bool store_is_scratch(const struct store_info *info)
+{
+    const char *slash = strrchr(info->key, '/');
+    const char *name = slash == NULL ? info->key : slash + 1;
+    uint8_t random[SCRATCH_RANDOM];
+
+    return strncmp(name, SCRATCH, sizeof SCRATCH - 1) == 0 &&
+           str_unhex(name + sizeof SCRATCH - 1, random, sizeof random) &&
+           info->size <= sizeof second;
+}
+
 enum rc store_probe(struct store *s, const char *prefix, struct store_traits *out,
                     struct err *e)
 {
     AT_END(mem_end) char *scratch = NULL;
     struct store_traits found = { 0 };
     struct err ignored = { 0 };
-    char hex[17];
-    uint8_t random[8];
+    uint8_t random[SCRATCH_RANDOM];
+    char hex[2 * SCRATCH_RANDOM + 1];
     enum rc rc;
 
     TRY(check_prefix(prefix, e));
     TRY(os_random(random, sizeof random, e));
     str_hex(hex, random, sizeof random);
-    TRY(str_format(&scratch, e, "%sprobe-%s", prefix, hex));
+    TRY(str_format(&scratch, e, "%s" SCRATCH "%s", prefix, hex));
     rc = s->ops->probe(s, scratch, &found, e);
     if (rc != RC_OK) {
         /* The first failure is the one to tell. */

@@ -106,4 +106,7 @@ struct store_traits {
 enum rc store_probe(struct store *s, const char *prefix, struct store_traits *out,
                     struct err *e);
 
+/* Is a listed object one that a probe left which was cut off? */
+bool store_is_scratch(const struct store_info *info);
+
 #endif

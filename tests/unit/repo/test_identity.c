@@ -173,3 +173,28 @@ CASE(repo_init, goes_on_where_another_one_broke_off)
     cr_assert_eq(unlink(path_in(place, REPO_IDENTITY_KEY)), 0);
     OK(init_in(place, 2, false, d.state, &e), &e);
 }
+
+static void write_file(const char *path, const char *content)
+{
+    OWNED_FD int fd = -1;
+    struct err e = { 0 };
+
+    OK(os_open(AT_FDCWD, path, O_CREAT | O_WRONLY, 0600, &fd, &e), &e);
+    OK(os_write_full(fd, content, strlen(content), path, &e), &e);
+}
+
+/* Or while it tried what the place can do. */
+CASE(repo_init, takes_away_what_a_try_left_and_nothing_else)
+{
+    DEN(d);
+    const char *place = tmpdir_new();
+    struct err e = { 0 };
+
+    write_file(path_in(place, "probe-0123456789abcdef"), "first");
+    OK(init_in(place, 2, false, d.state, &e), &e);
+    cr_assert_str_eq(dir_listing(place), "holdfast.json holdfast.minisig");
+    place = tmpdir_new();
+    write_file(path_in(place, "probe-0123456789abcdef"), "readings of the probe");
+    cr_assert_eq(init_in(place, 2, false, d.state, &e), RC_REFUSED);
+    cr_assert_str_eq(dir_listing(place), "probe-0123456789abcdef");
+}
