@@ -3,6 +3,7 @@
 #ifndef TESTS_FLOW_SCENE_H
 #define TESTS_FLOW_SCENE_H
 
+#include "repo/repo.h"
 #include "tests/flow/golden.h"
 #include "tests/flow/killing.h"
 #include "tests/flow/vault.h"
@@ -32,6 +33,19 @@ struct words scene_prune(void);
 
 /* sh -ec, with $1 and $2. */
 void scene_shell(const char *script, const char *a, const char *b);
+
+/* The repository as a command opens it. */
+struct scene_repo {
+    struct care_store *state;
+    struct repo *repo;
+};
+enum rc scene_open(struct scene_repo *r, struct err *e);
+void scene_repo_end(struct scene_repo *r);
+
+/* What `backup` and scene_prune() do, in this process, where calls can be made to fail.
+ */
+enum rc scene_back_up_here(struct err *e);
+enum rc scene_prune_here(struct err *e);
 
 /* Fails unless every record is genuine and on the chain, and every object there and
  * unchanged; how many backups there are. */

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "repo/backup.h"
 #include "tests/flow/scene.h"
+#include "tests/lib/crash.h"
 #include "tests/lib/fault.h"
 #include "util/clock.h"
 
@@ -93,6 +93,48 @@ REPO(a_backup_killed_anywhere_leaves_none_or_a_whole_one)
         sweep_backup(&backup_hits[i]);
 }
 
+/* The thread that writes the object, at each of its calls: the clock finds those only by
+ * chance. */
+static int back_up_body(void *arg)
+{
+    struct err e = { 0 };
+
+    (void)arg;
+    return scene_back_up_here(&e) == RC_OK ? 0 : 1;
+}
+
+static unsigned sweep_writer(bool after)
+{
+    unsigned nth = 1;
+
+    for (bool killed = true; killed; nth++) {
+        char note[80];
+        size_t now;
+
+        scene_back();
+        killed = crash_run_elsewhere(nth, after, back_up_body, NULL);
+        snprintf(note, sizeof note, "killed %s call %u of the writing thread",
+                 after ? "after" : "before", nth);
+        now = scene_consistent(note);
+        cr_assert_eq(now, killed ? 1 : 2, "%s: %zu", note, now);
+        scene_back_up();
+        cr_assert_eq(scene_consistent(note), now + 1, "%s", note);
+    }
+    return nth - 2;
+}
+
+REPO(a_backup_whose_writer_is_killed_leaves_none)
+{
+    unsigned kills;
+
+    scene_back_up();
+    scene_keep();
+    kills = sweep_writer(false);
+    cr_assert_geq(kills, 4, "only %u calls", kills);
+    cr_assert_eq(sweep_writer(true), kills);
+    scene_tidy("after all of them");
+}
+
 static void sweep_prune(const struct hit *hit)
 {
     const struct words w = scene_prune();
@@ -134,57 +176,6 @@ REPO(a_prune_killed_anywhere_is_finished_by_the_next)
 
 /* ---- every call that can fail ----------------------------------------------------- */
 
-static enum rc connect_one(void *arg, const char *endpoint, struct wire_client **out,
-                           struct err *e)
-{
-    const struct wire_options o = { .endpoints = endpoint };
-
-    (void)arg;
-    return wire_client_new(&o, out, e);
-}
-
-struct here {
-    struct care_store *state;
-    struct repo *repo;
-    struct wire_client *client;
-    struct age_recipients *to;
-    struct str_list endpoints;
-    struct repo_backup made;
-};
-
-static void here_end(struct here *h)
-{
-    repo_backup_clear(&h->made);
-    repo_free(h->repo);
-    care_store_free(h->state);
-    wire_client_free(h->client);
-    age_recipients_free(h->to);
-    str_list_clear(&h->endpoints);
-}
-
-/* As the command does, in this process, where calls can be made to fail. */
-static enum rc back_up_here(struct err *e)
-{
-    AT_END(here_end) struct here h = { 0 };
-    const struct care_access access = { &h.endpoints, connect_one, NULL };
-    struct repo_options o = { .store = { .url = scene.v.url,
-                                         .allow_same_filesystem = true },
-                              .cluster = "prod",
-                              .tool = "test" };
-    struct repo_backup_options b = { .access = &access };
-
-    TRY(care_store_open(scene.v.state, &h.state, e));
-    o.state = h.state;
-    TRY(repo_open(&o, &h.repo, e));
-    TRY(str_list_add(&h.endpoints, fake_endpoint(scene.member), e));
-    TRY(connect_one(NULL, fake_endpoint(scene.member), &h.client, e));
-    TRY(age_recipients_new(&h.to, e));
-    TRY(age_recipients_add_file(h.to, path_in(scene.v.dir, "recipients"), e));
-    b.client = h.client;
-    b.recipients = h.to;
-    return repo_backup(h.repo, &b, &h.made, e);
-}
-
 struct fault {
     enum fault_point point;
     int error;
@@ -204,7 +195,7 @@ static void sweep_calls(const struct fault *f, size_t *have)
         enum rc rc;
 
         fault_arm(f->point, nth, f->error);
-        rc = back_up_here(&e);
+        rc = scene_back_up_here(&e);
         fired = fault_disarm();
         snprintf(note, sizeof note, "%s, call %u: %s: %.80s", f->name, nth, rc_name(rc),
                  e.why);

@@ -1,6 +1,7 @@
 #include "tests/lib/crash.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -12,12 +13,16 @@
 static struct {
     atomic_uint left;
     bool after;
+    bool elsewhere;
+    pthread_t here;
 } armed;
 
 static struct os_calls real;
 
 static bool due(void)
 {
+    if (armed.elsewhere && pthread_equal(pthread_self(), armed.here))
+        return false;
     return atomic_load(&armed.left) > 0 && atomic_fetch_sub(&armed.left, 1) == 1;
 }
 
@@ -45,7 +50,7 @@ static ssize_t crash_write(int fd, const void *p, size_t n)
     if (fd <= 2)
         return real.write(fd, p, n);
     /* Half of it, for what is not a single byte: a torn line. */
-    if (atomic_load(&armed.left) == 1 && armed.after && n > 1) {
+    if (atomic_load(&armed.left) == 1 && armed.after && n > 1 && !armed.elsewhere) {
         (void)!real.write(fd, p, n / 2);
         _exit(CRASH_STATUS);
     }
@@ -110,14 +115,22 @@ void crash_at(unsigned nth, bool after)
     os.fchmod = crash_fchmod;
 }
 
-bool crash_run(unsigned nth, bool after, crash_body *body, void *arg)
+void crash_elsewhere_at(unsigned nth, bool after)
+{
+    armed.elsewhere = true;
+    armed.here = pthread_self();
+    crash_at(nth, after);
+}
+
+static bool run(void (*arm)(unsigned, bool), unsigned nth, bool after, crash_body *body,
+                void *arg)
 {
     pid_t pid = fork();
     int raw = 0;
 
     cr_assert(pid >= 0);
     if (pid == 0) {
-        crash_at(nth, after);
+        arm(nth, after);
         _exit(body(arg));
     }
     cr_assert_eq(waitpid(pid, &raw, 0), pid);
@@ -125,4 +138,14 @@ bool crash_run(unsigned nth, bool after, crash_body *body, void *arg)
                   (WEXITSTATUS(raw) == 0 || WEXITSTATUS(raw) == CRASH_STATUS),
               "call %u: status %x", nth, (unsigned)raw);
     return WEXITSTATUS(raw) == CRASH_STATUS;
+}
+
+bool crash_run(unsigned nth, bool after, crash_body *body, void *arg)
+{
+    return run(crash_at, nth, after, body, arg);
+}
+
+bool crash_run_elsewhere(unsigned nth, bool after, crash_body *body, void *arg)
+{
+    return run(crash_elsewhere_at, nth, after, body, arg);
 }
