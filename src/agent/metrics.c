@@ -1,13 +1,12 @@
 #include "agent/metrics.h"
 
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "catalog/retain.h"
 
-enum { VALUE_SIZE = 40, LINE_MAX = 512 };
+enum { VALUE_SIZE = 40 };
 
 struct subject {
     const struct agent_metrics *m;
@@ -173,22 +172,6 @@ struct writer {
     enum metrics_format format;
 };
 
-static enum rc line(struct writer *w, struct err *e, const char *fmt, ...)
-    PRINTF_LIKE(3, 4);
-static enum rc line(struct writer *w, struct err *e, const char *fmt, ...)
-{
-    char text[LINE_MAX];
-    va_list args;
-    int n;
-
-    va_start(args, fmt);
-    n = vsnprintf(text, sizeof text, fmt, args);
-    va_end(args);
-    if (n < 0 || (size_t)n >= sizeof text)
-        return err_set(e, RC_INTERNAL, "a line of metrics is too long");
-    return buf_add(w->out, text, (size_t)n, e);
-}
-
 static void number(char out[static VALUE_SIZE], double v)
 {
     if (isinf(v))
@@ -206,8 +189,8 @@ static enum rc sample(struct writer *w, const struct metric *m, const char *labe
     if (isnan(v))
         return RC_OK;
     number(text, v);
-    return line(w, e, "holdfast_%s%s%s %s\n", m->name, m->counter ? "_total" : "", labels,
-                text);
+    return str_append(w->out, e, "holdfast_%s%s%s %s\n", m->name,
+                      m->counter ? "_total" : "", labels, text);
 }
 
 /* Names of clusters are plain (record_name_valid), so that no label needs escaping. */
@@ -267,9 +250,9 @@ static enum rc family(struct writer *w, const struct metric *m, struct subject *
     const char *suffix = m->counter && w->format == METRICS_TEXT ? "_total" : "";
     char labels[96] = "";
 
-    TRY(line(w, e, "# HELP holdfast_%s%s %s\n", m->name, suffix, m->help));
-    TRY(line(w, e, "# TYPE holdfast_%s%s %s\n", m->name, suffix,
-             m->counter ? "counter" : "gauge"));
+    TRY(str_append(w->out, e, "# HELP holdfast_%s%s %s\n", m->name, suffix, m->help));
+    TRY(str_append(w->out, e, "# TYPE holdfast_%s%s %s\n", m->name, suffix,
+                   m->counter ? "counter" : "gauge"));
     if (m->scope != OF_AGENT)
         return clusters(w, m, s, e);
     if (m->value == one)
@@ -287,7 +270,7 @@ enum rc agent_metrics_text(const struct agent_metrics *m, enum metrics_format fo
 
         TRY(family(&w, &metrics[i], &s, e));
     }
-    return format == METRICS_OPENMETRICS ? line(&w, e, "# EOF\n") : RC_OK;
+    return format == METRICS_OPENMETRICS ? str_append(out, e, "# EOF\n") : RC_OK;
 }
 
 /* ---- health --------------------------------------------------------------------------
@@ -304,8 +287,6 @@ static uint64_t limit_of(const struct agent_config *f, const char *cluster)
 enum rc agent_health_text(const struct agent_metrics *m, const struct agent_config *f,
                           bool *well, struct buf *out, struct err *e)
 {
-    struct writer w = { .out = out };
-
     *well = true;
     for (size_t i = 0; i < m->count; i++) {
         const struct agent_standing *c = &m->clusters[i];
@@ -315,13 +296,13 @@ enum rc agent_health_text(const struct agent_metrics *m, const struct agent_conf
 
         *well = *well && is_aged(m, c) && !old;
         if (!c->proved.known)
-            TRY(line(&w, e, "%s: no proved backup\n", c->cluster));
+            TRY(str_append(out, e, "%s: no proved backup\n", c->cluster));
         else if (!is_aged(m, c))
-            TRY(line(&w, e, "%s: newest proved backup is of a time to come\n",
-                     c->cluster));
+            TRY(str_append(out, e, "%s: newest proved backup is of a time to come\n",
+                           c->cluster));
         else
-            TRY(line(&w, e, "%s: newest proved backup is %lld s old%s\n", c->cluster,
-                     (long long)age, old ? ", too old" : ""));
+            TRY(str_append(out, e, "%s: newest proved backup is %lld s old%s\n",
+                           c->cluster, (long long)age, old ? ", too old" : ""));
     }
     return RC_OK;
 }

@@ -1,6 +1,5 @@
 #include "host/k3s.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -39,34 +38,19 @@ static enum rc db_of(const struct host_member *m, const struct rancher *k,
     return RC_OK;
 }
 
-static enum rc say(struct str_list *out, struct err *e, const char *fmt, ...)
-    PRINTF_LIKE(3, 4);
-static enum rc say(struct str_list *out, struct err *e, const char *fmt, ...)
-{
-    char line[8192];
-    va_list args;
-    int n;
-
-    va_start(args, fmt);
-    n = vsnprintf(line, sizeof line, fmt, args);
-    va_end(args);
-    if (n < 0 || (size_t)n >= sizeof line)
-        return err_set(e, RC_REFUSED, "a path is too long for a command");
-    return str_list_add(out, line, e);
-}
-
 static enum rc stop(const struct rancher *k, struct str_list *out, struct err *e)
 {
-    TRY(say(out, e, "systemctl stop %s", k->unit));
+    TRY(str_list_format(out, e, "systemctl stop %s", k->unit));
     if (k->killall == NULL)
         return RC_OK;
-    TRY(say(out, e, "# its containers, etcd among them, go on until this ends them"));
-    return say(out, e, "%s", k->killall);
+    TRY(str_list_format(out, e,
+                        "# its containers, etcd among them, go on until this ends them"));
+    return str_list_format(out, e, "%s", k->killall);
 }
 
 static enum rc start(const struct rancher *k, struct str_list *out, struct err *e)
 {
-    return say(out, e, "systemctl start %s", k->unit);
+    return str_list_format(out, e, "systemctl start %s", k->unit);
 }
 
 /* A reset says so in a file; the next normal start removes it, and until then a second
@@ -79,17 +63,20 @@ static enum rc reset(const struct host_member *m, const struct rancher *k,
 
     TRY(db_of(m, k, "/reset-flag", true, &flag, e));
     TRY(stop(k, out, e));
-    TRY(say(out, e, "rm -f %s", flag));
+    TRY(str_list_format(out, e, "rm -f %s", flag));
     if (snapshot == NULL) {
-        TRY(say(out, e, "%s server --cluster-reset", k->program));
+        TRY(str_list_format(out, e, "%s server --cluster-reset", k->program));
     } else {
-        TRY(say(out, e,
-                "# with --token when the snapshot is of a cluster with another token"));
+        TRY(str_list_format(
+            out, e,
+            "# with --token when the snapshot is of a cluster with another token"));
         TRY(quote_shell(&b, snapshot, e));
-        TRY(say(out, e, "%s server --cluster-reset --cluster-reset-restore-path=%.*s",
-                k->program, (int)b.n, (const char *)b.p));
+        TRY(str_list_format(out, e,
+                            "%s server --cluster-reset --cluster-reset-restore-path=%.*s",
+                            k->program, (int)b.n, (const char *)b.p));
     }
-    TRY(say(out, e, "# it ends by itself and says that etcd is running; then"));
+    TRY(str_list_format(out, e,
+                        "# it ends by itself and says that etcd is running; then"));
     return start(k, out, e);
 }
 
@@ -103,8 +90,9 @@ static enum rc rejoin(const struct host_member *m, const struct rancher *k,
     TRY(db_of(m, k, "", true, &db, e));
     TRY(db_of(m, k, ".before-rejoin", true, &aside, e));
     TRY(stop(k, out, e));
-    TRY(say(out, e, "mv %s %s", db, aside));
-    TRY(say(out, e, "# its settings must name the server that was reset (server: URL)"));
+    TRY(str_list_format(out, e, "mv %s %s", db, aside));
+    TRY(str_list_format(
+        out, e, "# its settings must name the server that was reset (server: URL)"));
     return start(k, out, e);
 }
 

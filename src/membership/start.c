@@ -1,7 +1,6 @@
 #include "membership/start.h"
 
 #include <ctype.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -213,44 +212,30 @@ static enum rc collect(const struct membership_look *l, const struct membership_
 
 /* ---- the forms ----------------------------------------------------------- */
 
-static enum rc say(struct buf *b, struct err *e, const char *fmt, ...) PRINTF_LIKE(3, 4);
-static enum rc say(struct buf *b, struct err *e, const char *fmt, ...)
-{
-    char text[VALUE_MAX + 256];
-    va_list args;
-    int n;
-
-    va_start(args, fmt);
-    n = vsnprintf(text, sizeof text, fmt, args);
-    va_end(args);
-    if (n < 0 || (size_t)n >= sizeof text)
-        return err_set(e, RC_REFUSED, "the list of members is too long to print");
-    return buf_add(b, text, (size_t)n, e);
-}
-
 static enum rc secure_note(struct buf *b, const struct flags *f, const char *mark,
                            struct err *e)
 {
     if (!f->secure)
         return RC_OK;
-    return say(b, e,
-               "%s the certificates of this host, from the other members' authorities, "
-               "in %s\n",
-               mark, f->cert_dir);
+    return str_append(
+        b, e,
+        "%s the certificates of this host, from the other members' authorities, "
+        "in %s\n",
+        mark, f->cert_dir);
 }
 
 static enum rc as_flags(struct buf *b, const struct flags *f, struct err *e)
 {
     TRY(secure_note(b, f, "#", e));
-    TRY(say(b, e, "etcd"));
+    TRY(str_append(b, e, "etcd"));
     for (size_t i = 0; i < f->count; i++) {
-        TRY(say(b, e, " \\\n  --%s", f->items[i].name));
+        TRY(str_append(b, e, " \\\n  --%s", f->items[i].name));
         if (f->items[i].value == NULL)
             continue;
-        TRY(say(b, e, " "));
+        TRY(str_append(b, e, " "));
         TRY(quote_shell(b, f->items[i].value, e));
     }
-    return say(b, e, "\n");
+    return str_append(b, e, "\n");
 }
 
 static const char *worth(const struct flags *f, size_t i)
@@ -265,29 +250,29 @@ static enum rc as_env(struct buf *b, const struct flags *f, struct err *e)
     TRY(secure_note(b, f, "#", e));
     for (size_t i = 0; i < f->count; i++) {
         quote_variable(f->items[i].name, name);
-        TRY(say(b, e, "%s=", name));
+        TRY(str_append(b, e, "%s=", name));
         TRY(quote_shell(b, worth(f, i), e));
-        TRY(say(b, e, "\n"));
+        TRY(str_append(b, e, "\n"));
     }
     return RC_OK;
 }
 
 static enum rc as_unit(struct buf *b, const struct flags *f, struct err *e)
 {
-    TRY(say(b, e,
-            "[Unit]\nDescription=etcd\nAfter=network-online.target\n"
-            "Wants=network-online.target\n\n[Service]\nType=notify\n"
-            "Restart=always\nRestartSec=5s\nLimitNOFILE=40000\n"));
+    TRY(str_append(b, e,
+                   "[Unit]\nDescription=etcd\nAfter=network-online.target\n"
+                   "Wants=network-online.target\n\n[Service]\nType=notify\n"
+                   "Restart=always\nRestartSec=5s\nLimitNOFILE=40000\n"));
     TRY(secure_note(b, f, "#", e));
-    TRY(say(b, e, "ExecStart=/usr/local/bin/etcd"));
+    TRY(str_append(b, e, "ExecStart=/usr/local/bin/etcd"));
     for (size_t i = 0; i < f->count; i++) {
-        TRY(say(b, e, " \\\n  --%s", f->items[i].name));
+        TRY(str_append(b, e, " \\\n  --%s", f->items[i].name));
         if (f->items[i].value == NULL)
             continue;
-        TRY(say(b, e, " "));
+        TRY(str_append(b, e, " "));
         TRY(quote_double(b, f->items[i].value, true, e));
     }
-    return say(b, e, "\n\n[Install]\nWantedBy=multi-user.target\n");
+    return str_append(b, e, "\n\n[Install]\nWantedBy=multi-user.target\n");
 }
 
 static const char pod_head[] =
@@ -299,9 +284,9 @@ static const char pod_head[] =
 static enum rc mount(struct buf *b, const char *head, const char *path, const char *tail,
                      struct err *e)
 {
-    TRY(say(b, e, "%s", head));
+    TRY(str_append(b, e, "%s", head));
     TRY(quote_double(b, path, false, e));
-    return say(b, e, "%s", tail);
+    return str_append(b, e, "%s", tail);
 }
 
 static enum rc mounts(struct buf *b, const struct flags *f, const char *data_dir,
@@ -322,16 +307,17 @@ static enum rc mounts(struct buf *b, const struct flags *f, const char *data_dir
 static enum rc as_pod(struct buf *b, const struct flags *f, const char *data_dir,
                       const char *version, struct err *e)
 {
-    TRY(say(b, e, "%s", pod_head));
-    TRY(say(b, e, "    image: registry.k8s.io/etcd:%s-0\n    command:\n    - etcd\n",
-            version));
+    TRY(str_append(b, e, "%s", pod_head));
+    TRY(str_append(b, e,
+                   "    image: registry.k8s.io/etcd:%s-0\n    command:\n    - etcd\n",
+                   version));
     for (size_t i = 0; i < f->count; i++) {
         AT_END(mem_end) char *pair = NULL;
 
         TRY(str_format(&pair, e, "--%s=%s", f->items[i].name, worth(f, i)));
-        TRY(say(b, e, "    - "));
+        TRY(str_append(b, e, "    - "));
         TRY(quote_double(b, pair, false, e));
-        TRY(say(b, e, "\n"));
+        TRY(str_append(b, e, "\n"));
     }
     return mounts(b, f, data_dir, e);
 }

@@ -1,7 +1,6 @@
 #include "recover/words.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -9,19 +8,6 @@
 #include "util/mem.h"
 
 enum { LIST_SIZE = 400, WORD_SIZE = 512 };
-
-static enum rc say(struct recover_verdict *v, struct err *e, const char *fmt, ...)
-    PRINTF_LIKE(3, 4);
-static enum rc say(struct recover_verdict *v, struct err *e, const char *fmt, ...)
-{
-    char text[1200];
-    va_list ap;
-
-    va_start(ap, fmt);
-    vsnprintf(text, sizeof text, fmt, ap);
-    va_end(ap);
-    return str_list_add(&v->notes, text, e);
-}
 
 static void put(char *out, size_t n, const char *between, const char *text)
 {
@@ -381,13 +367,13 @@ static enum rc note_on_tail(struct recover_verdict *v, struct err *e)
     if (v->state != RECOVER_LOST || c == NULL || c->kind != RECOVER_DIRECTORY ||
         c->index <= c->commit)
         return RC_OK;
-    return say(v, e,
-               "%" PRIu64
-               " entries at the end of the newest log lie behind what it knows "
-               "to be committed (%" PRIu64 "): that mark lags behind what clients were "
-               "told, so they are kept; they may also hold writes whose clients were "
-               "never answered",
-               c->index - c->commit, c->commit);
+    return str_list_format(
+        &v->notes, e,
+        "%" PRIu64 " entries at the end of the newest log lie behind what it knows "
+        "to be committed (%" PRIu64 "): that mark lags behind what clients were "
+        "told, so they are kept; they may also hold writes whose clients were "
+        "never answered",
+        c->index - c->commit, c->commit);
 }
 
 /* One that runs may be ahead of all that was given. */
@@ -401,14 +387,15 @@ static enum rc note_on_running(struct recover_verdict *v, struct err *e)
             seat->copy != NULL)
             continue;
         recover_called(seat->id, seat->name, name);
-        TRY(say(v, e,
-                "%s still runs, at entry %" PRIu64
-                "%s: its data directory was not given, and may be the newest; on its "
-                "host run `holdfast assess DIR --export FILE`",
-                name, seat->answer->status.raft_index,
-                v->best != NULL && seat->answer->status.raft_index > v->best->index
-                    ? ", beyond the newest copy"
-                    : ""));
+        TRY(str_list_format(
+            &v->notes, e,
+            "%s still runs, at entry %" PRIu64
+            "%s: its data directory was not given, and may be the newest; on its "
+            "host run `holdfast assess DIR --export FILE`",
+            name, seat->answer->status.raft_index,
+            v->best != NULL && seat->answer->status.raft_index > v->best->index
+                ? ", beyond the newest copy"
+                : ""));
     }
     return RC_OK;
 }
@@ -419,10 +406,11 @@ static enum rc note_on_missing(struct recover_verdict *v, struct err *e)
 
     if (v->state != RECOVER_LOST || names(v, 1 << RECOVER_MISSING, list)[0] == '\0')
         return RC_OK;
-    return say(v, e,
-               "%s: nobody answers, and no directory was given; if a disk of theirs can "
-               "be found, assess it too before anything else",
-               list);
+    return str_list_format(
+        &v->notes, e,
+        "%s: nobody answers, and no directory was given; if a disk of theirs can "
+        "be found, assess it too before anything else",
+        list);
 }
 
 /* The first error, where there is one, says more than the first note. */
@@ -440,15 +428,16 @@ static enum rc note_on_damaged(struct recover_verdict *v, const struct recover_c
 {
     char command[2 * WORD_SIZE + 120];
 
-    TRY(say(v, e, "%s is damaged: %s", what, worst_of(c)));
+    TRY(str_list_format(&v->notes, e, "%s is damaged: %s", what, worst_of(c)));
     if (v->best == NULL || !can_be_applied(c) || recover_compare(c, v->best) >= 0)
         return RC_OK;
     from_directory(c, command, sizeof command);
-    return say(v, e,
-               "as far as it can be read it goes %" PRId64
-               " revisions beyond the newest sound copy: `%s` takes them, and lists what "
-               "cannot be known",
-               recover_revision(c) - recover_revision(v->best), command);
+    return str_list_format(
+        &v->notes, e,
+        "as far as it can be read it goes %" PRId64
+        " revisions beyond the newest sound copy: `%s` takes them, and lists what "
+        "cannot be known",
+        recover_revision(c) - recover_revision(v->best), command);
 }
 
 static enum rc note_on_copy(struct recover_verdict *v, const struct recover_ranked *r,
@@ -461,32 +450,38 @@ static enum rc note_on_copy(struct recover_verdict *v, const struct recover_rank
     case RECOVER_CANDIDATE:
         return r->copy->kind == RECOVER_DIRECTORY && !r->copy->startable &&
                        !r->copy->in_use
-                   ? say(v, e,
+                   ? str_list_format(
+                         &v->notes, e,
                          "%s can be built on, but etcd would not start on it as it is",
                          what)
                    : RC_OK;
     case RECOVER_DAMAGED:
         return note_on_damaged(v, r->copy, what, e);
     case RECOVER_TWIN:
-        return say(v, e,
-                   "%s is a second copy, and no newer one, of a member: never start etcd "
-                   "on it, the member may have promised more since",
-                   what);
+        return str_list_format(
+            &v->notes, e,
+            "%s is a second copy, and no newer one, of a member: never start etcd "
+            "on it, the member may have promised more since",
+            what);
     case RECOVER_REMOVED:
-        return say(v, e,
-                   "%s is set apart: the cluster as the newest copy knows it does not "
-                   "have this member",
-                   what);
+        return str_list_format(
+            &v->notes, e,
+            "%s is set apart: the cluster as the newest copy knows it does not "
+            "have this member",
+            what);
     case RECOVER_FOREIGN:
         if (r->copy->kind == RECOVER_SNAPSHOT)
-            return say(v, e, "%s is set apart: none of its members is of this cluster",
-                       what);
-        return say(v, e, "%s is set apart: it is of another cluster, %" PRIx64, what,
-                   r->copy->cluster_id);
+            return str_list_format(
+                &v->notes, e, "%s is set apart: none of its members is of this cluster",
+                what);
+        return str_list_format(&v->notes, e,
+                               "%s is set apart: it is of another cluster, %" PRIx64,
+                               what, r->copy->cluster_id);
     case RECOVER_UNREADABLE:
         break;
     }
-    return say(v, e, "%s could not be read: %s", what, worst_of(r->copy));
+    return str_list_format(&v->notes, e, "%s could not be read: %s", what,
+                           worst_of(r->copy));
 }
 
 static enum rc note_on_strangers(const struct recover_scene *s, struct recover_verdict *v,
@@ -495,11 +490,12 @@ static enum rc note_on_strangers(const struct recover_scene *s, struct recover_v
     if (s->view == NULL || s->view->cluster_id == 0 ||
         s->view->cluster_id == v->cluster_id)
         return RC_OK;
-    return say(v, e,
-               "the endpoints answer for another cluster, %" PRIx64
-               ": what they say was set aside; if it is this one's successor, it was "
-               "recovered already",
-               s->view->cluster_id);
+    return str_list_format(
+        &v->notes, e,
+        "the endpoints answer for another cluster, %" PRIx64
+        ": what they say was set aside; if it is this one's successor, it was "
+        "recovered already",
+        s->view->cluster_id);
 }
 
 enum rc recover_words(const struct recover_scene *s, struct recover_verdict *v,

@@ -8,15 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum rc str_format(char **out, struct err *e, const char *fmt, ...)
+static enum rc format(char **out, struct err *e, const char *fmt, va_list ap)
 {
-    va_list ap, again;
+    va_list again;
     int n;
 
-    va_start(ap, fmt);
     va_copy(again, ap);
     n = vsnprintf(NULL, 0, fmt, ap);
-    va_end(ap);
     char *s = n < 0 ? NULL : mem_zero((size_t)n + 1);
 
     if (s != NULL)
@@ -26,6 +24,29 @@ enum rc str_format(char **out, struct err *e, const char *fmt, ...)
         return err_set(e, RC_NOMEM, "no memory for a string");
     *out = s;
     return RC_OK;
+}
+
+enum rc str_format(char **out, struct err *e, const char *fmt, ...)
+{
+    va_list ap;
+    enum rc rc;
+
+    va_start(ap, fmt);
+    rc = format(out, e, fmt, ap);
+    va_end(ap);
+    return rc;
+}
+
+enum rc str_append(struct buf *b, struct err *e, const char *fmt, ...)
+{
+    AT_END(mem_end) char *text = NULL;
+    va_list ap;
+    enum rc rc;
+
+    va_start(ap, fmt);
+    rc = format(&text, e, fmt, ap);
+    va_end(ap);
+    return rc == RC_OK ? buf_add(b, text, strlen(text), e) : rc;
 }
 
 enum rc str_list_add_n(struct str_list *l, const char *s, size_t n, struct err *e)
@@ -54,6 +75,18 @@ enum rc str_take(struct buf *b, char **out, struct err *e)
 enum rc str_list_add(struct str_list *l, const char *s, struct err *e)
 {
     return str_list_add_n(l, s, strlen(s), e);
+}
+
+enum rc str_list_format(struct str_list *l, struct err *e, const char *fmt, ...)
+{
+    AT_END(mem_end) char *text = NULL;
+    va_list ap;
+    enum rc rc;
+
+    va_start(ap, fmt);
+    rc = format(&text, e, fmt, ap);
+    va_end(ap);
+    return rc == RC_OK ? str_list_add(l, text, e) : rc;
 }
 
 bool str_list_has(const struct str_list *l, const char *s)

@@ -13,6 +13,9 @@
 /* Heap string; RC_NOMEM. The caller frees with mem_free. */
 enum rc str_format(char **out, struct err *e, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
+/* Behind what a buffer holds; fails as buf_add does, or RC_NOMEM. */
+enum rc str_append(struct buf *b, struct err *e, const char *fmt, ...) PRINTF_LIKE(3, 4);
+
 /* What a buffer holds, as a heap string; the buffer is empty afterwards. */
 enum rc str_take(struct buf *b, char **out, struct err *e);
 
@@ -23,6 +26,8 @@ struct str_list {
 };
 enum rc str_list_add(struct str_list *l, const char *s, struct err *e);
 enum rc str_list_add_n(struct str_list *l, const char *s, size_t n, struct err *e);
+enum rc str_list_format(struct str_list *l, struct err *e, const char *fmt, ...)
+    PRINTF_LIKE(3, 4);
 bool str_list_has(const struct str_list *l, const char *s);
 void str_list_clear(struct str_list *l);
 
