@@ -299,7 +299,7 @@ static bool is_compared(const struct recover_seat *s)
 {
     if (!s->voter || s->copy == NULL)
         return false;
-    return s->presence == RECOVER_IN_USE || s->presence == RECOVER_STOPPED ||
+    return s->copy->in_use || s->presence == RECOVER_STOPPED ||
            (s->presence == RECOVER_UNSOUND && s->copy->ok);
 }
 

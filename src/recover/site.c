@@ -23,6 +23,14 @@ static void slot_clear(struct recover_slot *s)
     mem_free(s->kept);
 }
 
+/* While it is held, so that nobody else's name is taken away. */
+static void unlock(struct recover_site *s)
+{
+    if (s->lock >= 0)
+        (void)os.unlinkat(AT_FDCWD, s->lock_file, 0);
+    os_fd_end(&s->lock);
+}
+
 void recover_site_clear(struct recover_site *s)
 {
     mem_free(s->data_dir);
@@ -34,7 +42,8 @@ void recover_site_clear(struct recover_site *s)
     mem_free(s->build_wal);
     slot_clear(&s->data);
     slot_clear(&s->wal);
-    os_fd_end(&s->lock);
+    unlock(s);
+    mem_free(s->lock_file);
     *s = (struct recover_site){ .lock = -1 };
 }
 
@@ -113,23 +122,43 @@ enum rc recover_site_name(const char *data_dir, const char *wal_dir, const char 
 /* ---- the lock and the work directory ------------------------------------------------
  */
 
-/* It stays behind, empty: to take it away would let two in. */
-enum rc recover_site_lock(struct recover_site *s, struct err *e)
+/* Who held it before took the name away at its end: then another may hold a newer one. */
+static bool is_named(int fd, const char *path)
 {
-    AT_END(mem_end) char *path = NULL;
+    struct stat mine, named;
+
+    return os.fstat(fd, &mine) == 0 && lstat(path, &named) == 0 &&
+           mine.st_dev == named.st_dev && mine.st_ino == named.st_ino;
+}
+
+static enum rc lock_once(const struct recover_site *s, int *out, struct err *e)
+{
     OWNED_FD int fd = -1;
 
-    TRY(str_format(&path, e, "%s%s.recovery-lock", s->data_dir, s->inside ? "/" : ""));
-    TRY(os_open(AT_FDCWD, path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600, &fd, e));
+    TRY(os_open(AT_FDCWD, s->lock_file, O_RDWR | O_CREAT | O_NOFOLLOW, 0600, &fd, e));
     if (os.flock(fd, LOCK_EX | LOCK_NB) == 0) {
-        s->lock = os_fd_give(&fd);
+        *out = os_fd_give(&fd);
         return RC_OK;
     }
     if (errno != EWOULDBLOCK)
-        return err_sys(e, RC_STORAGE, "locking '%s'", path);
+        return err_sys(e, RC_STORAGE, "locking '%s'", s->lock_file);
     return err_set(e, RC_LOCKED,
                    "another recovery is at work on '%s'" HINT "wait for its end",
                    s->data_dir);
+}
+
+enum rc recover_site_lock(struct recover_site *s, struct err *e)
+{
+    OWNED_FD int fd = -1;
+
+    TRY(str_format(&s->lock_file, e, "%s%s.recovery-lock", s->data_dir,
+                   s->inside ? "/" : ""));
+    do {
+        os_fd_end(&fd);
+        TRY(lock_once(s, &fd, e));
+    } while (!is_named(fd, s->lock_file));
+    s->lock = os_fd_give(&fd);
+    return RC_OK;
 }
 
 static enum rc sync_parent(const char *path, struct err *e)

@@ -30,6 +30,7 @@ struct recover_site {
     char *work, *journal, *export;
     char *build, *build_wal; /* the data and WAL directory as a restore is told them */
     struct recover_slot data, wal;
+    char *lock_file;
     int lock; /* -1: not held */
 };
 
@@ -39,8 +40,8 @@ enum rc recover_site_name(const char *data_dir, const char *wal_dir, const char 
                           struct recover_site *out, struct err *e);
 void recover_site_clear(struct recover_site *s); /* and gives the lock back */
 
-/* One recovery at a time, whatever its plan, until the site is cleared. RC_LOCKED when
- * another process is at it. */
+/* One recovery at a time, whatever its plan, until the site is cleared: by a lock on
+ * DATA-DIR.recovery-lock, which is gone then. RC_LOCKED when another process is at it. */
 enum rc recover_site_lock(struct recover_site *s, struct err *e);
 
 /* Makes the work directory unless it is there; *is_new: it was not. */

@@ -234,7 +234,7 @@ char ruin_is(const struct ruin *r, const char *path)
 void ruin_reset(struct ruin *r)
 {
     static const char *const left[] = { ".recovery-0123456789abcdef",
-                                        ".recovered-0123456789abcdef", ".recovery-lock" };
+                                        ".recovered-0123456789abcdef" };
     char path[600];
 
     if (recover_exists(ruin_aside(r))) {

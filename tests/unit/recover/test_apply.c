@@ -320,6 +320,18 @@ CASE(apply, two_operators_at_once)
     OK(ruin_apply(&r), &r.e);
 }
 
+CASE(apply, what_is_refused_leaves_nothing_behind)
+{
+    AT_END(mem_end) char *before = NULL;
+    RUIN r;
+
+    ruin_make(&r);
+    before = mem_str(dir_listing(r.dir));
+    r.plan.old_cluster++;
+    refused(&r, RC_REFUSED, "and the plan is for");
+    cr_assert_str_eq(dir_listing(r.dir), before);
+}
+
 CASE(apply, a_plan_that_is_stale)
 {
     RUIN r;

@@ -330,6 +330,24 @@ CASE(plan, what_may_be_lost)
     estate_says(d.p.lost.items[0], "after the snapshot was taken");
 }
 
+/* It has a copy here, whether or not it answers. */
+CASE(plan, a_survivor_that_runs_is_not_among_the_lost)
+{
+    for (int answers = 0; answers < 2; answers++) {
+        DESK d = { 0 };
+
+        estate_directory(&d.s, 3, 3, 2, 50)->in_use = true;
+        if (answers) {
+            estate_look(&d.s, 3);
+            estate_freeze(&d.s, 0);
+        }
+        sit_down(&d);
+        d.w.shape = RECOVER_RE_BOOTSTRAP;
+        OK(make(&d), &d.e);
+        estate_says(d.p.lost.items[0], "(2 of 3 voters)");
+    }
+}
+
 /* Without its database no etcd starts on it, and its log has all of it. */
 CASE(plan, what_does_not_start_is_not_lost)
 {
