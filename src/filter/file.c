@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "codec/crc32c.h"
@@ -55,11 +56,24 @@ static uint64_t reserve_of(const struct statvfs *st, uint64_t asked)
     return share < RESERVE_MIN ? RESERVE_MIN : share;
 }
 
+/* How much it takes, as far as that is known: "it takes 91.0 MB, ". */
+static void needs(const struct file_sink *f, uint64_t more, char out[static 64])
+{
+    char size[32];
+
+    out[0] = '\0';
+    str_size(size, sizeof size, f->at + more);
+    if (more > 0)
+        snprintf(out, 64, "it takes %s, ", size);
+    else if (f->at > 0)
+        snprintf(out, 64, "%s of it are written, ", size);
+}
+
 /* Are there `more` bytes besides the reserve? File systems that do not know their size
  * (some network ones say 0) are taken at their later word. */
 static enum rc check_room(const struct file_sink *f, uint64_t more, struct err *e)
 {
-    char need[32], free_now[32], keep[32];
+    char need[64], free_now[32], keep[32];
     struct statvfs st;
     uint64_t left, reserve;
 
@@ -69,13 +83,13 @@ static enum rc check_room(const struct file_sink *f, uint64_t more, struct err *
     reserve = reserve_of(&st, f->reserve);
     if (st.f_blocks == 0 || (left >= reserve && left - reserve >= more))
         return RC_OK;
-    str_size(need, sizeof need, f->at + more);
+    needs(f, more, need);
     str_size(free_now, sizeof free_now, left);
     str_size(keep, sizeof keep, reserve);
     return err_set(e, RC_STORAGE,
-                   "not enough room for '%s': it takes %s%s, %s are free and %s of them "
-                   "are to stay free" HINT "make room, or write to another file system",
-                   f->name, need, more == 0 ? " or more" : "", free_now, keep);
+                   "not enough room for '%s': %s%s are free and %s of them are to stay "
+                   "free" HINT "make room, or write to another file system",
+                   f->name, need, free_now, keep);
 }
 
 /* Taking the room now makes a full disk fail here and not after an hour. */
