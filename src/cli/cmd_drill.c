@@ -32,8 +32,8 @@ struct drill_args {
 /* clang-format off */
 static const struct operand drill_operands[] = {
     OPERAND("SEQUENCE|latest|random", drill_args, which,
-            .help = "which backup; latest, also without one, is the newest that is proved "
-                    "and verifies"),
+            .help = "which backup; latest, also without one, is the newest that is "
+                    "proved"),
     OPERAND_DONE,
 };
 
@@ -67,7 +67,8 @@ struct drilling {
     struct cli_login login;
     struct age_identities *ids;
     struct chain *log;
-    const struct chain_item *item; /* NULL: a drill of a file */
+    const struct chain_item *wanted, *item; /* item: the one that could be fetched; of a
+                                               drill of a file both are NULL */
     char *scratch, *file;
     int64_t begun;     /* seconds since 1970 */
     uint64_t begun_ms; /* monotonic */
@@ -113,18 +114,20 @@ static enum rc random_backup(const struct chain *log, const struct chain_item **
 static enum rc fetch(struct drilling *d, struct err *e)
 {
     const char *which = d->a->which;
+    AT_END(mem_end) char *stem = NULL;
     uint64_t sequence = 0;
 
-    TRY(str_format(&d->file, e, "%s/backup.db.zst.age", d->scratch));
+    TRY(str_format(&stem, e, "%s/backup", d->scratch));
     if (which != NULL && strcmp(which, "random") == 0) {
         TRY(random_backup(d->log, &d->item, e));
-        return repo_fetch(d->k.repo, d->item->record, d->file, NULL, e);
+        sequence = d->item->at.sequence;
+    } else {
+        TRY(cli_sequence(which, &sequence, e));
     }
-    TRY(cli_sequence(which, &sequence, e));
-    TRY(repo_find(d->log, sequence, &d->item, e));
-    if (sequence != 0)
-        return repo_fetch(d->k.repo, d->item->record, d->file, NULL, e);
-    return repo_fetch_newest(d->k.repo, d->log, d->file, NULL, &d->item, e);
+    TRY(repo_find(d->log, sequence, &d->wanted, e));
+    d->item = d->wanted;
+    return repo_fetch_database(d->k.repo, d->log, sequence, stem, d->ids, &d->item,
+                               &d->file, e);
 }
 
 /* ---- where ---------------------------------------------------------------------------
@@ -227,6 +230,18 @@ static enum rc targets(const struct drilling *d, struct err *e)
     if (d->a->rpo_ms != 0 && age_ms > d->a->rpo_ms)
         return missed("the data is older by", age_ms, d->a->rpo_ms, e);
     return RC_OK;
+}
+
+/* Another backup came back, and whoever counts on the newest one has to know. */
+static enum rc stood_in(const struct drilling *d, struct err *e)
+{
+    if (d->item == d->wanted)
+        return RC_OK;
+    return err_set(e, RC_CORRUPT,
+                   "backup %" PRIu64 ", the newest that was proved, is lost or altered; "
+                   "backup %" PRIu64 " came back in its place" HINT
+                   "make a new backup at once, then look with 'holdfast verify --all'",
+                   d->wanted->at.sequence, d->item->at.sequence);
 }
 
 /* ---- the report ----------------------------------------------------------------------
@@ -358,6 +373,8 @@ static enum rc drill(struct cli *c, const void *args, struct err *e)
              d.scratch);
     d.rc = rehearse(&d, &d.failure);
     if (d.rc == RC_OK)
+        d.rc = stood_in(&d, &d.failure);
+    if (d.rc == RC_OK)
         d.rc = targets(&d, &d.failure);
     r = describe(&d);
     record(&d, r);
@@ -372,7 +389,8 @@ const struct command cmd_drill = {
         "it there, asks that server for HashKV, the number of keys and the canary keys, "
         "compares them with the signed record, and removes all of it. Measures the time "
         "to recovery and the age of the data; exit status 8 when one is beyond its "
-        "target, 3 when the backup does not come back as it was.\n\n"
+        "target, 3 when the backup does not come back as it was. When the newest one is "
+        "lost or altered, the one before it is drilled, and that is 3 as well.\n\n"
         "A drill never contacts a living cluster: the only server asked is the one it "
         "started on 127.0.0.1. It refuses to work on the file system of a running "
         "etcd's data. A backup with authentication on needs --user with role root, and "

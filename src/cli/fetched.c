@@ -23,21 +23,6 @@ void fetched_end(struct fetched *f)
     mem_free(f->words);
 }
 
-/* "DIR/data" and "DIR/data/" both: "DIR/data.fetched.db.zst.age". */
-static enum rc name_file(const char *beside, const struct manifest *m, char **out,
-                         struct err *e)
-{
-    const char *suffix =
-        m->content == MANIFEST_BUNDLE ? ".db" : strstr(m->object_key, ".db");
-    size_t n = strlen(beside);
-
-    while (n > 1 && beside[n - 1] == '/')
-        n--;
-    TRY(str_format(out, e, "%.*s.fetched%s", (int)n, beside,
-                   suffix == NULL ? ".db" : suffix));
-    return os_remove_tree(AT_FDCWD, *out, e);
-}
-
 static enum rc describe(const struct repo_args *a, const struct chain_item *item,
                         struct fetched *f, struct err *e)
 {
@@ -50,15 +35,19 @@ static enum rc describe(const struct repo_args *a, const struct chain_item *item
                       a->cluster, item->at.sequence);
 }
 
+/* "DIR/data" and "DIR/data/" both: "DIR/data.fetched.db.zst.age". */
 static enum rc fetch(struct fetched *f, uint64_t sequence, const char *beside,
                      const struct age_identities *ids, const struct chain_item **item,
                      struct err *e)
 {
-    TRY(repo_find(f->log, sequence, item, e));
-    TRY(name_file(beside, (*item)->record->backup, &f->file, e));
-    if (sequence == 0)
-        return repo_fetch_newest(f->from.repo, f->log, f->file, ids, item, e);
-    return repo_fetch(f->from.repo, (*item)->record, f->file, ids, e);
+    AT_END(mem_end) char *stem = NULL;
+    size_t n = strlen(beside);
+
+    while (n > 1 && beside[n - 1] == '/')
+        n--;
+    TRY(str_format(&stem, e, "%.*s.fetched", (int)n, beside));
+    return repo_fetch_database(f->from.repo, f->log, sequence, stem, ids, item, &f->file,
+                               e);
 }
 
 enum rc fetched_begin(struct cli *c, const struct repo_args *a, const char *sequence,

@@ -1,5 +1,6 @@
 #include "repo/fetch.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -8,6 +9,9 @@
 #include "snapshot/kind.h"
 #include "storage/posix.h"
 #include "util/log.h"
+#include "util/mem.h"
+#include "util/os.h"
+#include "util/str.h"
 
 static enum rc file_sink(const char *file, uint64_t size, struct sink **out,
                          struct err *e)
@@ -95,13 +99,15 @@ enum rc repo_extract(struct repo *r, const struct record *x, const char *dir,
     return RC_OK;
 }
 
-enum rc repo_fetch_newest(struct repo *r, const struct chain *log, const char *file,
-                          const struct age_identities *ids,
-                          const struct chain_item **item, struct err *e)
+/* Fetches one backup in the way that `arg` describes. */
+typedef enum rc take_fn(struct repo *r, const struct record *x, void *arg, struct err *e);
+
+static enum rc take_newest(struct repo *r, const struct chain *log, take_fn *take,
+                           void *arg, const struct chain_item **item, struct err *e)
 {
     for (;;) {
         const struct chain_item *before = repo_before(log, *item);
-        enum rc rc = repo_fetch(r, (*item)->record, file, ids, e);
+        enum rc rc = take(r, (*item)->record, arg, e);
 
         if (rc != RC_CORRUPT || before == NULL)
             return rc;
@@ -112,4 +118,66 @@ enum rc repo_fetch_newest(struct repo *r, const struct chain *log, const char *f
                  (*item)->record->created - before->record->created);
         *item = before;
     }
+}
+
+struct file_wanted {
+    const char *file;
+    const struct age_identities *ids;
+};
+
+static enum rc take_file(struct repo *r, const struct record *x, void *arg, struct err *e)
+{
+    const struct file_wanted *w = arg;
+
+    return repo_fetch(r, x, w->file, w->ids, e);
+}
+
+enum rc repo_fetch_newest(struct repo *r, const struct chain *log, const char *file,
+                          const struct age_identities *ids,
+                          const struct chain_item **item, struct err *e)
+{
+    struct file_wanted w = { file, ids };
+
+    return take_newest(r, log, take_file, &w, item, e);
+}
+
+/* ---- for a restore ----------------------------------------------------------------- */
+
+struct database_wanted {
+    const char *stem;
+    const struct age_identities *ids;
+    char *file;
+};
+
+static void database_wanted_clear(struct database_wanted *w)
+{
+    mem_free(w->file);
+}
+
+static enum rc take_database(struct repo *r, const struct record *x, void *arg,
+                             struct err *e)
+{
+    struct database_wanted *w = arg;
+    const bool bundle = x->backup->content == MANIFEST_BUNDLE;
+
+    mem_free(GIVE(w->file));
+    TRY(str_format(&w->file, e, "%s%s", w->stem, bundle ? ".db" : suffix_of(x->backup)));
+    TRY(os_remove_tree(AT_FDCWD, w->file, e));
+    return repo_fetch(r, x, w->file, w->ids, e);
+}
+
+enum rc repo_fetch_database(struct repo *r, const struct chain *log, uint64_t sequence,
+                            const char *stem, const struct age_identities *ids,
+                            const struct chain_item **item, char **file, struct err *e)
+{
+    AT_END(database_wanted_clear)
+    struct database_wanted w = { .stem = stem, .ids = ids };
+
+    TRY(repo_find(log, sequence, item, e));
+    if (sequence == 0)
+        TRY(take_newest(r, log, take_database, &w, item, e));
+    else
+        TRY(take_database(r, (*item)->record, &w, e));
+    *file = GIVE(w.file);
+    return RC_OK;
 }

@@ -23,4 +23,12 @@ enum rc repo_fetch_newest(struct repo *r, const struct chain *log, const char *f
                           const struct age_identities *ids,
                           const struct chain_item **item, struct err *e);
 
+/* What a restore reads of backup `sequence`, 0: of the newest that verifies, as above:
+ * STEM.db.zst.age as it is stored, of a bundle STEM.db, its database alone, opened. What
+ * an earlier run left there is removed. *file is the name that it got; the caller frees
+ * it. */
+enum rc repo_fetch_database(struct repo *r, const struct chain *log, uint64_t sequence,
+                            const char *stem, const struct age_identities *ids,
+                            const struct chain_item **item, char **file, struct err *e);
+
 #endif

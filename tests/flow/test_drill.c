@@ -7,7 +7,8 @@
 #include "tests/flow/history.h"
 #include "tests/flow/vault.h"
 
-/* A repository with `backups` backups of a cluster that has ended since. */
+/* A repository with `backups` backups of a cluster that has ended since; the second one
+ * has files of the host beside the database. */
 static void backed_up(struct vault *v, const struct cluster_backend *b, unsigned backups)
 {
     CLUSTER c = { 0 };
@@ -19,7 +20,8 @@ static void backed_up(struct vault *v, const struct cluster_backend *b, unsigned
     history_make(w, 7);
     history_put(w, "canary", "sings");
     for (unsigned i = 0; i < backups; i++) {
-        VAULT(p, v, 0, "backup", "--endpoints", cluster_endpoints(&c), "--json");
+        VAULT(p, v, 0, "backup", "--endpoints", cluster_endpoints(&c), "--json",
+              i == 1 ? "--include" : NULL, v->key);
         history_put(w, "more", "and more");
     }
 }
@@ -109,6 +111,34 @@ CASE(drill, a_missing_object_and_an_older_backup, .timeout = FLOW_TIMEOUT_S)
     DRILL(p, &v, 3, "latest", etcd, "", NULL);
     passed(&p, false);
     says(&p, "backup 1");
+}
+
+static void stands_in(const struct vault *v, const char *etcd, const char *object,
+                      const char *words)
+{
+    golden_flip(vault_file(v->url, object));
+    DRILL(p, v, 3, "latest", etcd, "", NULL);
+    passed(&p, false);
+    says(&p, words);
+    cr_assert_not_null(strstr(p.out, "\"step\":\"ask\""), "%s", p.out);
+}
+
+/* A snapshot, a bundle, a snapshot: the newest that can be had is drilled, and that it is
+ * not the newest is no pass. */
+CASE(drill, a_bundle_and_what_stands_in, .timeout = FLOW_TIMEOUT_S)
+{
+    const char *etcd = etcd_3_5();
+    struct vault v;
+    char newest[VAULT_TEXT], *key;
+
+    backed_up(&v, cluster_backend("3.5"), 3);
+    DRILL(whole, &v, 0, "2", etcd, "", NULL);
+    passed(&whole, true);
+    VAULT(info, &v, 0, "info", "3", "--json");
+    key = strstr(info.out, "\"key\":\"") + 7;
+    snprintf(newest, sizeof newest, "%.*s", (int)strcspn(key, "\""), key);
+    stands_in(&v, etcd, newest, "backup 2 came back in its place");
+    stands_in(&v, etcd, "bundle.tar.zst.age", "backup 1 came back in its place");
 }
 
 CASE(drill, a_wrong_key, .timeout = FLOW_TIMEOUT_S)
