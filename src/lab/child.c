@@ -154,6 +154,20 @@ static bool gone_within(int fd, int ms)
     return n > 0;
 }
 
+/* A child of ours that has ended keeps its number until it is waited for, and leads a
+ * group of that number: what it left running, a wrapper its server, goes with it. */
+static void bury(const struct lab_child *c)
+{
+    siginfo_t info = { 0 };
+
+    if (c->pid <= 0)
+        return;
+    if (waitid(P_PID, (id_t)c->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+        info.si_pid == c->pid)
+        (void)kill(-c->pid, SIGKILL);
+    waitpid(c->pid, NULL, WNOHANG);
+}
+
 enum rc lab_child_end(struct lab_child *c, int signal, struct err *e)
 {
     OWNED_FD int fd = -1;
@@ -168,8 +182,7 @@ enum rc lab_child_end(struct lab_child *c, int signal, struct err *e)
                 return err_set(e, RC_INTERNAL, "process %d does not end", (int)c->pid);
         }
     }
-    if (c->pid > 0)
-        waitpid(c->pid, NULL, WNOHANG); /* when it is a child of ours */
+    bury(c);
     *c = (struct lab_child){ 0 };
     return RC_OK;
 }

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -62,6 +63,43 @@ CASE(lab_child, another_process_of_the_same_number_is_left_alone)
     OK(lab_child_end(&other, SIGKILL, &e), &e);
     cr_assert_eq(lab_child_state(&c), LAB_CHILD_RUNS);
     OK(lab_child_end(&c, SIGKILL, &e), &e);
+}
+
+/* What a file holds by now, ended by NUL; "" when there is none. */
+static void text_of(const char *path, char *out, size_t size)
+{
+    AT_END(mem_end) uint8_t *text = NULL;
+    struct err e = { 0 };
+    size_t n = 0;
+
+    if (os_read_file(path, size - 1, &text, &n, &e) != RC_OK)
+        n = 0;
+    if (n > 0)
+        memcpy(out, text, n);
+    out[n] = '\0';
+}
+
+/* A wrapper that does not exec leaves a server behind when it alone is killed. */
+CASE(lab_child, what_it_started_ends_with_it)
+{
+    const char *log = path_in(tmpdir_new(), "log");
+    const char *const wrapper[] = { "/bin/sh", "-c", "sleep 1000 & echo $!; wait", NULL };
+    struct lab_child c = started(log, wrapper);
+    char number[64] = "", path[96], command[64];
+    struct err e = { 0 };
+
+    while (strchr(number, '\n') == NULL) {
+        clock_sleep_ms(5);
+        text_of(log, number, sizeof number);
+    }
+    snprintf(path, sizeof path, "/proc/%.*s/cmdline", (int)strcspn(number, "\n"), number);
+    text_of(path, command, sizeof command);
+    cr_assert_str_not_empty(command);
+    OK(lab_child_end(&c, SIGKILL, &e), &e);
+    while (command[0] != '\0') { /* nobody may reap it; then there is nothing to read */
+        clock_sleep_ms(5);
+        text_of(path, command, sizeof command);
+    }
 }
 
 /* Signals that we ignore or catch are back to normal, and what it prints is kept. */
