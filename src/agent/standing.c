@@ -33,6 +33,8 @@ static const char *const steps[] = {
     " took_ms INTEGER NOT NULL, ok INTEGER NOT NULL, degraded INTEGER NOT NULL,"
     " elsewhere INTEGER NOT NULL, failed INTEGER NOT NULL, why TEXT NOT NULL,"
     " PRIMARY KEY (cluster, job))",
+    "CREATE TABLE drill (cluster TEXT NOT NULL PRIMARY KEY, passed INTEGER NOT NULL,"
+    " recovery_s REAL NOT NULL, data_age_s REAL NOT NULL)",
 };
 
 enum rc agent_memory_open(const char *dir, struct sql **out, struct err *e)
@@ -72,12 +74,37 @@ static enum rc take_run(void *arg, const struct sql_row *row, struct err *e)
     return RC_OK;
 }
 
+static enum rc take_drill(void *arg, const struct sql_row *row, struct err *e)
+{
+    struct agent_standing *s = arg;
+
+    (void)e;
+    s->drill = (struct agent_drill_fact){ .known = true,
+                                          .passed = sql_row_int(row, 0) != 0,
+                                          .recovery_s = sql_row_real(row, 1),
+                                          .data_age_s = sql_row_real(row, 2) };
+    return RC_OK;
+}
+
 enum rc agent_memory_load(struct sql *db, struct agent_standing *s, struct err *e)
 {
+    TRY(sql_each(db,
+                 "SELECT job, began, ended, succeeded, status, took_ms, ok, degraded,"
+                 " elsewhere, failed, why FROM run WHERE cluster = ?",
+                 SQL(SQL_TEXT(s->cluster)), take_run, s, e));
     return sql_each(db,
-                    "SELECT job, began, ended, succeeded, status, took_ms, ok, degraded,"
-                    " elsewhere, failed, why FROM run WHERE cluster = ?",
-                    SQL(SQL_TEXT(s->cluster)), take_run, s, e);
+                    "SELECT passed, recovery_s, data_age_s FROM drill WHERE cluster = ?",
+                    SQL(SQL_TEXT(s->cluster)), take_drill, s, e);
+}
+
+static enum rc keep_drill(struct sql *db, const struct agent_standing *s, struct err *e)
+{
+    if (!s->drill.known)
+        return RC_OK;
+    return sql_do(db, "INSERT OR REPLACE INTO drill VALUES (?, ?, ?, ?)",
+                  SQL(SQL_TEXT(s->cluster), SQL_INT(s->drill.passed),
+                      SQL_REAL(s->drill.recovery_s), SQL_REAL(s->drill.data_age_s)),
+                  e);
 }
 
 enum rc agent_memory_keep(struct sql *db, const struct agent_standing *s,
@@ -85,6 +112,8 @@ enum rc agent_memory_keep(struct sql *db, const struct agent_standing *s,
 {
     const struct agent_run *r = &s->runs[k];
 
+    if (k == AGENT_DRILL)
+        TRY(keep_drill(db, s, e));
     return sql_do(
         db, "INSERT OR REPLACE INTO run VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         SQL(SQL_TEXT(s->cluster), SQL_TEXT(agent_kind_name(k)), SQL_INT(r->past.last),

@@ -52,7 +52,9 @@ struct agent_standing {
 /* DIR/agent.sqlite; the directory must exist. */
 enum rc agent_memory_open(const char *dir, struct sql **out, struct err *e);
 
-/* Fills s->runs for s->cluster; what was never kept stays zero. */
+/* Fills s->runs and s->drill for s->cluster; what was never kept stays zero. With the
+ * drill's run its outcome is kept: an alarm does not end because the agent is started
+ * again. */
 enum rc agent_memory_load(struct sql *db, struct agent_standing *s, struct err *e);
 enum rc agent_memory_keep(struct sql *db, const struct agent_standing *s,
                           enum agent_kind k, struct err *e);

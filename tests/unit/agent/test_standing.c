@@ -29,6 +29,30 @@ CASE(standing, is_remembered)
     cr_assert_eq(other.runs[AGENT_PRUNE].past.last, 0);
 }
 
+CASE(standing, a_drill_that_failed_stays_failed)
+{
+    const char *dir = tmpdir_new();
+    OWNED(sql) db = NULL;
+    struct agent_standing s = { .cluster = "prod" }, again = { .cluster = "prod" },
+                          other = { .cluster = "test" };
+    struct err e = { 0 };
+
+    OK(agent_memory_open(dir, &db, &e), &e);
+    OK(agent_memory_keep(db, &s, AGENT_DRILL, &e), &e);
+    OK(agent_memory_load(db, &again, &e), &e);
+    cr_assert(!again.drill.known);
+    s.drill = (struct agent_drill_fact){ true, false, 1.5, 3600 };
+    OK(agent_memory_keep(db, &s, AGENT_DRILL, &e), &e);
+    sql_free(GIVE(db));
+    OK(agent_memory_open(dir, &db, &e), &e);
+    OK(agent_memory_load(db, &again, &e), &e);
+    cr_assert(again.drill.known && !again.drill.passed);
+    cr_assert_float_eq(again.drill.recovery_s, 1.5, 1e-9);
+    cr_assert_float_eq(again.drill.data_age_s, 3600, 1e-9);
+    OK(agent_memory_load(db, &other, &e), &e);
+    cr_assert(!other.drill.known);
+}
+
 CASE(standing, what_was_cut_off_or_failed_is_tried_again)
 {
     const char *dir = tmpdir_new();
