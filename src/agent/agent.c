@@ -123,7 +123,7 @@ static void tell_systemd(struct agent *a)
     a->noticed_ms = clock_ms();
 
     for (unsigned i = 0; i < a->config->clusters_count; i++)
-        running += a->works[i] != NULL;
+        running += a->works[i] != NULL && !a->works[i]->looks;
     snprintf(line, sizeof line, "WATCHDOG=1\nSTATUS=%u clusters, %u jobs running",
              a->config->clusters_count, running);
     notify(line);
@@ -208,6 +208,34 @@ static void carry_over(const struct agent *a, const struct agent_config *new,
             }
 }
 
+static enum rc begin_look(struct agent *a, unsigned i, struct err *e)
+{
+    OWNED(agent_work) w = NULL;
+
+    TRY(agent_work_new(a->options->program, a->config, &a->config->clusters[i],
+                       AGENT_BACKUP, 0, &w, e));
+    w->looks = true;
+    w->seen = a->clusters[i];
+    TRY(agent_work_start(w, e));
+    a->works[i] = GIVE(w);
+    return RC_OK;
+}
+
+/* What there is already, before anything is done, so that the age is soon right. Each
+ * on a thread of its own: a store that does not answer holds up its own cluster alone,
+ * and neither the others nor systemd, which waits for us to be ready. */
+static void look(struct agent *a)
+{
+    for (unsigned i = 0; i < a->config->clusters_count; i++) {
+        struct err e = { 0 };
+
+        if (a->config->clusters[i].repo != NULL && !a->clusters[i].listed &&
+            begin_look(a, i, &e) != RC_OK)
+            log_warn("%s: what there is cannot be looked at: %s", a->clusters[i].cluster,
+                     e.why);
+    }
+}
+
 static enum rc take_config(struct agent *a, struct err *e)
 {
     OWNED(agent_config) new = NULL;
@@ -224,6 +252,7 @@ static enum rc take_config(struct agent *a, struct err *e)
     a->config = GIVE(new);
     pthread_mutex_unlock(&a->lock);
     agent_config_free(old);
+    look(a);
     return RC_OK;
 }
 
@@ -324,11 +353,23 @@ static void take_result(struct agent *a, struct agent_standing *s,
     pthread_mutex_unlock(&a->lock);
 }
 
+static void end_look(struct agent *a, struct agent_standing *s,
+                     const struct agent_work *w)
+{
+    pthread_mutex_lock(&a->lock);
+    take_list(s, &w->seen);
+    pthread_mutex_unlock(&a->lock);
+}
+
 static void end_job(struct agent *a, unsigned i)
 {
     OWNED(agent_work) w = GIVE(a->works[i]);
     struct agent_standing *s = &a->clusters[i];
 
+    if (w->looks) {
+        end_look(a, s, w);
+        return;
+    }
     a->noticed_ms = 0;
     take_result(a, s, w);
     keep(a, s, w->kind);
@@ -382,23 +423,6 @@ static void tick(struct agent *a)
     if (clock_ms() - a->told_ms >= TEXTFILE_MS)
         write_textfile(a);
     tell_systemd(a);
-}
-
-/* What there is already, before anything is done: so that the age is right at once. */
-static void look(struct agent *a)
-{
-    for (unsigned i = 0; i < a->config->clusters_count && !stop_wanted(); i++) {
-        OWNED(agent_work) w = NULL;
-        struct err e = { 0 };
-
-        if (agent_work_new(a->options->program, a->config, &a->config->clusters[i],
-                           AGENT_BACKUP, 0, &w, &e) != RC_OK)
-            continue;
-        agent_work_look(w);
-        pthread_mutex_lock(&a->lock);
-        take_list(&a->clusters[i], &w->seen);
-        pthread_mutex_unlock(&a->lock);
-    }
 }
 
 /* ---- run -----------------------------------------------------------------------------

@@ -9,7 +9,12 @@
 #include "util/mem.h"
 #include "util/stop.h"
 
-enum { INFO_TIMEOUT_MS = 120 * 1000, HOOK_TIMEOUT_MS = 60 * 1000, VARIABLE_SIZE = 128 };
+enum {
+    INFO_TIMEOUT_MS = 120 * 1000,
+    HOOK_TIMEOUT_MS = 60 * 1000,
+    VARIABLE_SIZE = 128,
+    RESULT_MAX = 32 << 20, /* a line for each of some 100000 backups */
+};
 
 /* ---- made and ended ------------------------------------------------------------------
  */
@@ -83,7 +88,9 @@ static enum rc run(const struct agent_work *w, const struct str_list *order,
 
     TRY(spelled(w, order, &argv, e));
     return program_run(
-        &(struct program){ .argv = argv, .timeout_ms = timeout_ms, .idle = true }, r, e);
+        &(struct program){
+            .argv = argv, .timeout_ms = timeout_ms, .out_max = RESULT_MAX, .idle = true },
+        r, e);
 }
 
 /* The sentence of an error as commands print it: "holdfast: WHAT", "  why:  WHY". */
@@ -133,6 +140,18 @@ static void could_not(struct agent_work *w, const struct err *e)
 /* ---- what surrounds it ---------------------------------------------------------------
  */
 
+/* Of what a program complained about; its end is cut off. */
+static const char *last_line(char *tail)
+{
+    size_t n = strlen(tail);
+    const char *before;
+
+    while (n > 0 && tail[n - 1] == '\n')
+        tail[--n] = '\0';
+    before = strrchr(tail, '\n');
+    return before == NULL ? tail : before + 1;
+}
+
 static void hook(const struct agent_work *w, const char *command)
 {
     RESULT r = { 0 };
@@ -150,17 +169,22 @@ static void hook(const struct agent_work *w, const char *command)
         .argv = (const char *const[]){ "/bin/sh", "-c", command, NULL },
         .env = (const char *const[]){ cluster, job, status, why, NULL },
         .timeout_ms = HOOK_TIMEOUT_MS,
+        .unheard = true,
     };
 
     if (program_run(&p, &r, &e) != RC_OK)
         log_warn("%s: the hook of %s did not run: %s", w->cluster,
                  agent_kind_name(w->kind), e.why);
+    else if (r.timed_out)
+        log_warn("%s: the hook of %s was ended after %d s", w->cluster,
+                 agent_kind_name(w->kind), HOOK_TIMEOUT_MS / 1000);
     else if (r.status != 0)
-        log_warn("%s: the hook of %s ended with %d", w->cluster, agent_kind_name(w->kind),
-                 r.status);
+        log_warn("%s: the hook of %s ended with %d: %s", w->cluster,
+                 agent_kind_name(w->kind), r.status, last_line(r.tail));
 }
 
-void agent_work_look(struct agent_work *w)
+/* What there is. */
+static void look(struct agent_work *w)
 {
     RESULT r = { 0 };
     struct err e = { 0 };
@@ -173,21 +197,22 @@ void agent_work_look(struct agent_work *w)
                                              &e) == RC_OK;
 }
 
-/* A job that ended because the agent does is nobody's alarm: it is due again. */
+/* A backup that nobody could prove is stored, and somebody must know: only what needs no
+ * look counts as well done. A job that ended because the agent does is nobody's alarm: it
+ * is due again. */
 static void tell_the_end(struct agent_work *w, const char *said)
 {
-    const bool failed = w->outcome == AGENT_FAILED;
+    const bool well = w->outcome == AGENT_OK || w->outcome == AGENT_ELSEWHERE;
 
     if (stop_wanted())
         return;
-    agent_work_look(w);
-    ping_end(w->ping, failed ? w->status : 0, said);
-    hook(w, failed ? w->on_failure : w->on_success);
+    look(w);
+    ping_end(w->ping, well ? 0 : w->status, said);
+    hook(w, well ? w->on_success : w->on_failure);
 }
 
-static enum rc work(void *arg, struct err *e)
+static void do_job(struct agent_work *w, struct err *e)
 {
-    struct agent_work *w = arg;
     RESULT r = { 0 };
 
     ping_start(w->ping);
@@ -196,6 +221,16 @@ static enum rc work(void *arg, struct err *e)
     else
         could_not(w, e);
     tell_the_end(w, r.tail);
+}
+
+static enum rc work(void *arg, struct err *e)
+{
+    struct agent_work *w = arg;
+
+    if (w->looks)
+        look(w);
+    else
+        do_job(w, e);
     __atomic_store_n(&w->done, true, __ATOMIC_RELEASE);
     return RC_OK;
 }

@@ -14,6 +14,7 @@ struct agent_work {
     struct str_list order, list; /* agent_order, agent_order_list; no repository: empty */
     char *ping, *on_success, *on_failure;
     uint64_t timeout_ms;
+    bool looks; /* no job: only `list` */
     struct task task;
 
     /* The result, once the task has been joined. */
@@ -34,8 +35,5 @@ OWN_DEFINE(agent_work)
 /* Begins on a thread of its own; agent_work_done() tells when. */
 enum rc agent_work_start(struct agent_work *w, struct err *e);
 bool agent_work_done(const struct agent_work *w);
-
-/* Only what is there: `list`, on the caller's thread. */
-void agent_work_look(struct agent_work *w);
 
 #endif

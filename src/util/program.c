@@ -184,7 +184,8 @@ static void take(struct run *run, int *fd, bool complaint)
         os_fd_end(fd);
     else if (complaint)
         keep_tail(run->r->tail, piece, (size_t)n);
-    else if (!run->overflow && buf_add(&run->r->out, piece, (size_t)n, &e) != RC_OK)
+    else if (!run->c->unheard && !run->overflow &&
+             buf_add(&run->r->out, piece, (size_t)n, &e) != RC_OK)
         run->overflow = true;
 }
 

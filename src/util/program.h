@@ -15,7 +15,8 @@ struct program {
     const char *const *env;  /* "NAME=value" besides ours, NULL ends it; may be NULL */
     uint64_t timeout_ms;     /* then SIGTERM, and SIGKILL 10 s later; 0: no limit */
     size_t out_max;          /* bytes of standard output that are kept; 0: 1 MiB */
-    bool idle; /* least priority for processor and disk, so that it hurts nobody */
+    bool unheard; /* what it prints is read and thrown away, so that it never waits */
+    bool idle;    /* least priority for processor and disk, so that it hurts nobody */
 };
 
 /* Zero-initialise, end with program_result_clear. */

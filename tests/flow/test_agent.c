@@ -4,7 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "http/http.h"
@@ -253,6 +255,80 @@ CASE(agent, once_does_each_job_once, .timeout = FLOW_TIMEOUT_S)
     cr_assert_not_null(strstr(p.err, "drill failed, exit status 3"), "%s", p.err);
     cr_assert(file_says(w.textfile, "holdfast_drill_passed{cluster=\"prod\"} 0\n"));
     cr_assert_eq(vault_count(&v), 1);
+}
+
+/* Exit status 8 calls for somebody. */
+CASE(agent, what_needs_a_look_is_no_success_to_hooks, .timeout = FLOW_TIMEOUT_S)
+{
+    struct vault v;
+    CLUSTER c = { 0 };
+    WATCH w = { 0 };
+    char jobs[2000], hook[600];
+
+    flow_need("3.6");
+    vault_make(&v, vault_directory(), NULL);
+    cluster_start(&c, cluster_backend("3.6"), NULL);
+    VAULT(p, &v, 0, "backup", "--endpoints", cluster_endpoints(&c));
+    plan_watch(&w, &v);
+    snprintf(hook, sizeof hook, "%s", path_in(w.dir, "hook"));
+    snprintf(jobs, sizeof jobs,
+             "    drill:\n      schedule: 6h\n      rto: 1ms\n      etcd: %s\n"
+             "      on_success: echo well > %s\n"
+             "      on_failure: echo $HOLDFAST_STATUS > %s; yes | head -c 3000000\n",
+             cluster_tool(cluster_backend("3.6"), "etcd"), hook, hook);
+    write_config(&w, &c, jobs);
+    TOOL(once, 8, "agent", "--once", "--config", w.config);
+    cr_assert(file_says(hook, "8\n"));
+    cr_assert_null(strstr(once.err, "the hook"), "%s", once.err);
+}
+
+/* Where systemd listens, in the agent's environment. */
+static int listen_as_systemd(const struct watch *w)
+{
+    struct sockaddr_un at = { .sun_family = AF_UNIX };
+    const int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    snprintf(at.sun_path, sizeof at.sun_path, "%s", path_in(w->dir, "notify"));
+    cr_assert_eq(bind(fd, (struct sockaddr *)&at, sizeof at), 0);
+    cr_assert_eq(setenv("NOTIFY_SOCKET", at.sun_path, 1), 0);
+    return fd;
+}
+
+/* A store that takes connections and never answers. */
+CASE(agent, a_store_that_does_not_answer_holds_up_its_own_cluster_alone,
+     .timeout = FLOW_TIMEOUT_S)
+{
+    static const char keys[] =
+        "[default]\naws_access_key_id=a\naws_secret_access_key=b\n";
+    struct vault v;
+    CLUSTER c = { 0 };
+    WATCH w = { 0 };
+    OWNED_FD int silent = -1;
+    struct err e = { 0 };
+    uint16_t port;
+    char jobs[900], said[64] = "";
+
+    flow_need("3.6");
+    vault_make(&v, vault_directory(), NULL);
+    cluster_start(&c, cluster_backend("3.6"), NULL);
+    plan_watch(&w, &v);
+    OK(lab_port_take(&port, &silent, &e), &e);
+    cr_assert_eq(listen(silent, 16), 0);
+    golden_write(path_in(w.dir, "keys"), keys, sizeof keys - 1);
+    snprintf(jobs, sizeof jobs,
+             "    backup: { schedule: 6h }\n  - name: far\n    endpoints: [\"%s\"]\n"
+             "    repo: \"s3://bucket/p?endpoint=http://127.0.0.1:%u\"\n"
+             "    store: { credentials_file: %s }\n    backup: { schedule: 6h }\n",
+             cluster_endpoint(&c, 0), port, path_in(w.dir, "keys"));
+    write_config(&w, &c, jobs);
+
+    OWNED_FD int systemd = listen_as_systemd(&w);
+
+    begin(&w);
+    comes(&w, w.log, "prod: backup ended: ok");
+    cr_assert_gt(recv(systemd, said, sizeof said - 1, MSG_DONTWAIT), 0);
+    cr_assert_str_eq(said, "READY=1");
+    cr_assert_not(file_says(w.log, "far: backup begins"), "nothing came of the look yet");
 }
 
 /* A job under way ends with the agent, however that ends. */

@@ -58,6 +58,18 @@ CASE(program, too_much_is_an_error_and_no_memory)
     cr_assert(r.out.n <= 1 << 20);
 }
 
+CASE(program, of_what_nobody_hears_nothing_is_kept)
+{
+    RESULT r = { 0 };
+    struct err e;
+    const struct program c = { .argv = SHELL("head -c 3000000 /dev/zero; exit 3"),
+                               .unheard = true };
+
+    OK(run(&c, &r, &e), &e);
+    cr_assert_eq(r.status, 3);
+    cr_assert_eq(r.out.n, 0);
+}
+
 CASE(program, what_is_not_there)
 {
     RESULT r = { 0 };
