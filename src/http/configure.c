@@ -77,6 +77,7 @@ static size_t on_header(char *p, size_t size, size_t count, void *arg)
     struct transfer *t = arg;
     struct bytes line = { (const uint8_t *)p, size * count };
 
+    t->unconfirmed |= !t->q->http2 && bytes_is(line, "\r\n");
     return keep(t, take_header(t, line)) == RC_OK ? line.n : 0;
 }
 

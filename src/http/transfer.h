@@ -25,6 +25,7 @@ struct transfer {
     char curl_says[CURL_ERROR_SIZE];
 
     size_t header_bytes;
+    bool unconfirmed;              /* headers have just come; see confirm_headers */
     uint64_t started_ms, moved_ms; /* moved: when progress was last seen */
     uint64_t progress;
     bool stuck;            /* a limit of ours ended it, not libcurl */
