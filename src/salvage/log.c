@@ -194,7 +194,8 @@ static enum rc same_as_alone(const struct salvage_result *r, struct attempt *a,
 }
 
 /* A log that begins with the cluster, with a checksum in each record, sees also what
- * leaves no trace in the database: damage inside of values. */
+ * leaves no trace in the database: damage inside of values, and in an earlier commit the
+ * pages that were used again. */
 static enum rc alone(const struct salvage_request *q, struct salvage_result *r,
                      bool *done, struct err *e)
 {
@@ -209,7 +210,7 @@ static enum rc alone(const struct salvage_request *q, struct salvage_result *r,
     if (rc == RC_OK)
         rc = replay(&a, NULL, &problem);
     TRY(settle(rc, &problem, r, &made, e));
-    if (made && *done)
+    if (made && *done && r->root <= SALVAGE_ROOT_NEWER)
         TRY(same_as_alone(r, &a, &same, e));
     if (made && !same)
         take(&a, SALVAGE_LOG_ALONE, r);

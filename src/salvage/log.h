@@ -1,8 +1,9 @@
 /* The log of a data directory on top of what was saved of its database. Which of both is
  * taken, best first:
  *
- * 1. a commit of which all is there, and the log from its consistent_index on: the
- * member's state, whichever of the last commits it was, as etcd replays it at every start
+ * 1. the last commit, when all of it is there, and the log from its consistent_index on:
+ *    the member's state, as etcd makes it at every start; unless the next one comes to
+ *    something else
  * 2. the log alone, where it begins with the cluster
  * 3. the commit before, where the one in force has lost something. It is never called
  *    whole: a commit that was under way when the member died reuses its pages, and a leaf

@@ -105,6 +105,27 @@ CASE(wreck_log, with_all_of_the_log_nothing_is_ever_lost, .timeout = 120)
     }
 }
 
+/* Which of an earlier commit's pages were used again since shows nowhere; the log knows. */
+CASE(wreck_log, all_of_the_log_comes_before_an_earlier_commit)
+{
+    for (int i = 0; i < DEN_GOLDENS; i++) {
+        AT_END(salvage_result_clear) struct salvage_result r = { 0 };
+        struct err e = { 0 };
+        SCENE s;
+
+        scene_make(&s, &den_goldens[i]);
+        s.q.look_only = true;
+        wipe(&s, 0);
+        wipe(&s, 1);
+        OK(salvage_run(&s.q, &r, &e), &e);
+        cr_assert_eq(r.root, SALVAGE_ROOT_FOUND);
+        cr_assert(r.base_whole, "%s", den_goldens[i].version);
+        cr_assert(r.whole && r.log.use == SALVAGE_LOG_ALONE, "%s",
+                  den_goldens[i].version);
+        cr_assert_eq(hash_of(&r), den_goldens[i].hashkv);
+    }
+}
+
 /* The log begins where the commit before ends, or just behind the one in force. */
 CASE(wreck_log, a_short_log_goes_on_from_a_whole_commit, .timeout = 120)
 {
