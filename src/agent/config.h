@@ -43,7 +43,7 @@ struct agent_job {
     enum yaml_switch paused;
 
     /* Options of `backup`. */
-    char *from, *rate, *preset;
+    char *from, *rate, *preset, *lock;
     char **include, **tags;
     unsigned include_count, tags_count;
     enum yaml_switch skip_unchanged;
@@ -52,7 +52,7 @@ struct agent_job {
     char *keep_within;
     char **keep_tags;
     unsigned keep_tags_count;
-    char *max_percent; /* percent */
+    char *protect, *max_percent;
     /* of `verify` and `drill` */
     char *level, *rotate, *pick, *etcd, *scratch, *report_dir, *rto, *rpo;
     char **canary;

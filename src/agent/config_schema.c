@@ -26,7 +26,8 @@ static const cyaml_schema_value_t text = {
 static const cyaml_schema_field_t backup[] = {
     EVERY_JOB,
     STRING("from", agent_job, from), STRING("rate", agent_job, rate),
-    STRING("preset", agent_job, preset), STRINGS("include", agent_job, include, 256),
+    STRING("preset", agent_job, preset), STRING("lock", agent_job, lock),
+    STRINGS("include", agent_job, include, 256),
     STRINGS("tags", agent_job, tags, 32), YESNO("skip_unchanged", skip_unchanged),
     CYAML_FIELD_END,
 };
@@ -41,7 +42,8 @@ static const cyaml_schema_field_t prune[] = {
     STRING("keep_daily", agent_job, keep_daily), STRING("keep_weekly", agent_job, keep_weekly),
     STRING("keep_monthly", agent_job, keep_monthly), STRING("keep_yearly", agent_job, keep_yearly),
     STRING("keep_within", agent_job, keep_within),
-    STRINGS("keep_tags", agent_job, keep_tags, 32), STRING("max_percent", agent_job, max_percent),
+    STRINGS("keep_tags", agent_job, keep_tags, 32),
+    STRING("protect", agent_job, protect), STRING("max_percent", agent_job, max_percent),
     CYAML_FIELD_END,
 };
 static const cyaml_schema_field_t drill[] = {

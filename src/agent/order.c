@@ -106,6 +106,7 @@ static void backup(struct order *o, const struct agent_cluster *c,
     with(o, "from", j->from);
     with(o, "rate", j->rate);
     with(o, "preset", j->preset);
+    with(o, "lock", j->lock);
     each(o, "include", j->include, j->include_count);
     each(o, "tag", j->tags, j->tags_count);
     flag(o, "--skip-unchanged", j->skip_unchanged == YAML_YES);
@@ -125,6 +126,7 @@ static void prune(struct order *o, const struct agent_cluster *c,
     with(o, "keep-yearly", j->keep_yearly);
     with(o, "keep-within", j->keep_within);
     each(o, "keep-tag", j->keep_tags, j->keep_tags_count);
+    with(o, "protect", j->protect);
     with(o, "max-percent", j->max_percent);
     word(o, "--yes");
 }

@@ -1,3 +1,5 @@
+#include <errno.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -8,6 +10,7 @@
 #include "cli/state.h"
 #include "cli/version.h"
 #include "util/clock.h"
+#include "util/log.h"
 
 #define USUAL_CONFIG "/etc/holdfast/holdfast.yaml"
 enum { PATH_SIZE = 4096, TIME_SIZE = 32 };
@@ -120,6 +123,36 @@ static void add_job(struct result *r, const struct agent_cluster *c, enum agent_
     result_str(r, "Next", "next", j->paused == YAML_YES ? "paused" : next);
 }
 
+/* A disk may not be mounted yet, or this be another machine: no mistake of the text. */
+static void look_at_files(const struct agent_cluster *c)
+{
+    static const struct agent_store nothing;
+    static const struct agent_job no_job;
+    const struct agent_store *s = c->store == NULL ? &nothing : c->store;
+    const struct agent_job *d = c->drill == NULL ? &no_job : c->drill;
+    const char *const files[][2] = {
+        { "cacert", c->cacert },
+        { "cert", c->cert },
+        { "key", c->key },
+        { "password_file", c->password_file },
+        { "recipients_file", c->recipients_file },
+        { "signing_key", c->signing_key },
+        { "identity", c->identity },
+        { "store's cacert", s->cacert },
+        { "credentials_file", s->credentials_file },
+        { "ssh_key", s->ssh_key },
+        { "known_hosts", s->known_hosts },
+        { "drill's etcd", d->etcd },
+        { "drill's scratch", d->scratch },
+        { "drill's report_dir", d->report_dir },
+    };
+
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
+        if (files[i][1] != NULL && access(files[i][1], R_OK) != 0)
+            log_warn("cluster '%s': %s '%s' cannot be read here: %s", c->name,
+                     files[i][0], files[i][1], strerror(errno));
+}
+
 static enum rc check(struct cli *c, const void *args, struct err *e)
 {
     const struct check_args *a = args;
@@ -128,18 +161,22 @@ static enum rc check(struct cli *c, const void *args, struct err *e)
 
     TRY(agent_config_load(a->config != NULL ? a->config : USUAL_CONFIG, &f, e));
     TRY(zone_use(f->time_zone, e));
-    for (unsigned i = 0; i < f->clusters_count; i++)
+    for (unsigned i = 0; i < f->clusters_count; i++) {
+        look_at_files(&f->clusters[i]);
         for (unsigned k = 0; k < AGENT_KINDS; k++)
             add_job(r, &f->clusters[i], k, clock_unix_ms() / 1000);
+    }
     return cli_show(c, r, e);
 }
 
 const struct command cmd_config_check = {
     .name = "config check",
     .summary = "is the agent's configuration right?",
-    .description = "Reads the configuration as the agent would, and shows each job with "
-                   "the time at which it is due next. A mistake is named with its line; "
-                   "nothing is contacted or changed.",
+    .description =
+        "Reads the configuration as the agent would, and shows each job with "
+        "the time at which it is due next. A mistake in form is named with its "
+        "line, one in meaning with cluster and job; a file that is named and "
+        "cannot be read is a warning. Nothing is contacted or changed.",
     .examples = "holdfast config check /etc/holdfast/holdfast.yaml\n",
     .operands = check_operands,
     .uses = CLI_OUTPUT,

@@ -318,7 +318,8 @@ CASE(agent, a_store_that_does_not_answer_holds_up_its_own_cluster_alone,
     snprintf(jobs, sizeof jobs,
              "    backup: { schedule: 6h }\n  - name: far\n    endpoints: [\"%s\"]\n"
              "    repo: \"s3://bucket/p?endpoint=http://127.0.0.1:%u\"\n"
-             "    store: { credentials_file: %s }\n    backup: { schedule: 6h }\n",
+             "    store: { credentials_file: %s }\n    recipients_file: /r\n"
+             "    backup: { schedule: 6h }\n",
              cluster_endpoint(&c, 0), port, path_in(w.dir, "keys"));
     write_config(&w, &c, jobs);
 

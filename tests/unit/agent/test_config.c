@@ -6,6 +6,9 @@
 #include "agent/order.h"
 #include "tests/lib/case.h"
 
+#define AGE_A "age1s94e3xulywzn9gdrt7tf0wkuz7ypza48cmcgyw87nha8zxe3me4sy9jpfx"
+#define AGE_B "age1ltjyjzgdlewfmyvyfyhg9feusrnr6wzxrcjjd5lcfn24krsyv5gq34uae4"
+
 static const char sample[] =
     "state_dir: /var/lib/holdfast\n"
     "time_zone: UTC\n"
@@ -18,15 +21,17 @@ static const char sample[] =
     "    password_file: /etc/pw\n"
     "    repo: s3://bucket/etcd?endpoint=https://s3.example\n"
     "    store: { credentials_file: /etc/s3 }\n"
-    "    recipients: [age1a, age1b]\n"
+    "    recipients: [" AGE_A ", " AGE_B "]\n"
     "    max_age: 8h\n"
     "    backup:\n"
     "      schedule: \"0 */6 * * *\"\n"
     "      jitter: 5m\n"
     "      timeout: 1h\n"
     "      tags: [nightly]\n"
+    "      lock: 720h\n"
     "      skip_unchanged: true\n"
-    "    prune: { schedule: \"@daily\", keep_last: 8, keep_within: 48h }\n"
+    "    prune: { schedule: \"@daily\", keep_last: 8, keep_within: 48h, "
+    "protect: 5 }\n"
     "    defrag: { schedule: \"0 3 * * sun\", rule: \"dbSizeFree > 1\" }\n";
 
 static enum rc parse(const char *text, struct agent_config **out, struct err *e)
@@ -89,12 +94,13 @@ CASE(config, orders_are_what_a_person_would_type)
              "--endpoints=https://10.0.0.1:2379 --endpoints=https://10.0.0.2:2379 "
              "--cacert=/etc/ca.crt --user=backup --password-file=/etc/pw "
              "--repo=s3://bucket/etcd?endpoint=https://s3.example --cluster=prod "
-             "--repo-credentials=/etc/s3 --recipient=age1a --recipient=age1b "
-             "--tag=nightly --skip-unchanged --unless-within=90s");
-    order_is(f, AGENT_PRUNE,
-             "holdfast prune --write-out=json --state-dir=/var/lib/holdfast "
-             "--repo=s3://bucket/etcd?endpoint=https://s3.example --cluster=prod "
-             "--repo-credentials=/etc/s3 --keep-last=8 --keep-within=48h --yes");
+             "--repo-credentials=/etc/s3 --recipient=" AGE_A " --recipient=" AGE_B " "
+             "--lock=720h --tag=nightly --skip-unchanged --unless-within=90s");
+    order_is(
+        f, AGENT_PRUNE,
+        "holdfast prune --write-out=json --state-dir=/var/lib/holdfast "
+        "--repo=s3://bucket/etcd?endpoint=https://s3.example --cluster=prod "
+        "--repo-credentials=/etc/s3 --keep-last=8 --keep-within=48h --protect=5 --yes");
     order_is(f, AGENT_DEFRAG,
              "holdfast defrag --write-out=json --state-dir=/var/lib/holdfast "
              "--endpoints=https://10.0.0.1:2379 --endpoints=https://10.0.0.2:2379 "
@@ -103,6 +109,8 @@ CASE(config, orders_are_what_a_person_would_type)
 }
 
 #define CLUSTER "clusters:\n  - name: a\n    endpoints: [x]\n"
+
+#define KEPT CLUSTER "    repo: /r\n    recipients: [" AGE_A "]\n"
 
 /* Text, and what the refusal has to say. */
 static const char *const wrong[][2] = {
@@ -122,6 +130,27 @@ static const char *const wrong[][2] = {
     { CLUSTER "    repo: /r\n    prune: { schedule: 6h, keep_last: seven }\n", "seven" },
     { CLUSTER "    repo: /r\n    prune: { schedule: 6h, keep_last: 1e99 }\n", "1e99" },
     { CLUSTER "    compact: { schedule: 6h }\n", "keep" },
+    { CLUSTER "    repo: /r\n    backup: { schedule: 6h }\n", "for whom" },
+    { KEPT "    backup: { schedule: 6h, from: folower }\n", "folower" },
+    { KEPT "    backup: { schedule: 6h, rate: fast }\n", "fast" },
+    { KEPT "    backup: { schedule: 6h, preset: kubadm }\n", "kubadm" },
+    { KEPT "    backup: { schedule: 6h, tags: [a, b c] }\n", "b c" },
+    { KEPT "    backup: { schedule: 6h, include: [etc/x] }\n", "etc/x" },
+    { KEPT "    backup: { schedule: 6h, ping: hc.example/x }\n", "https://" },
+    { KEPT "    backup: { schedule: 6h, timeout: 0s }\n", "timeout" },
+    { KEPT "    backup: { schedule: 6h, jitter: 9999h }\n", "day" },
+    { KEPT "    backup: { schedule: 6h, lock: soon }\n", "soon" },
+    { KEPT "    verify: { schedule: 6h, level: full }\n", "identity" },
+    { KEPT "    drill: { schedule: 6h }\n", "identity" },
+    { KEPT "    identity: /k\n    drill: { schedule: 6h, pick: newest }\n", "newest" },
+    { KEPT "    identity: /k\n    drill: { schedule: 6h, etcd: etcd }\n", "etcd" },
+    { KEPT "    prune: { schedule: 6h, keep_within: 0d }\n", "0d" },
+    { KEPT "    prune: { schedule: 6h, keep_tags: [\"a b\"] }\n", "a b" },
+    { KEPT "    prune: { schedule: 6h, keep_last: 5, protect: 0 }\n", "protect" },
+    { KEPT "    max_age: 0s\n    verify: { schedule: 6h }\n", "max_age" },
+    { CLUSTER "    defrag: { schedule: 6h, rule: dbSizeFre > 5 }\n", "dbSizeFre" },
+    { CLUSTER "    repo: /r\n    recipients: [age1x]\n    backup: { schedule: 6h }\n",
+      "recipients" },
     { CLUSTER "    cert: /c\n    compact: { schedule: 6h, keep: 1h }\n", "cert" },
     { CLUSTER "    user: u\n    compact: { schedule: 6h, keep: 1h }\n", "password_file" },
     { "listen: 0.0.0.0:99999\n" CLUSTER "    compact: { schedule: 6h, keep: 1h }\n",
