@@ -285,6 +285,21 @@ static enum rc parse_and_run(struct cli *c, const char *const *words, struct err
     return dispatch(c, &l, e);
 }
 
+/* A result that nobody received is no success, whatever was done; unless it is on record:
+ * a good backup does not fail because a log is full. The rest of a list that nobody
+ * wanted is no failure. */
+static enum rc judge_unprinted(const struct printer *out, enum rc rc,
+                               const struct err *failure, struct err *e)
+{
+    if (out->on_record)
+        log_warn("it is done and on record, but the result was not printed: %s",
+                 failure->why);
+    if (rc != RC_OK || out->on_record || (out->reader_left && out->is_list))
+        return rc;
+    *e = *failure;
+    return err_wrap(e, "printing the result");
+}
+
 int cli_run(struct cli *c, const char *const *words)
 {
     struct err e = { 0 }, flushing = { 0 };
@@ -297,13 +312,8 @@ int cli_run(struct cli *c, const char *const *words)
     }
     log_to(report_log, c->console);
     rc = parse_and_run(c, words, &e);
-    /* A result that nobody received is no success, whatever was done; the rest of a list
-     * that nobody wanted is no failure. */
-    if (printer_flush(c->out, &flushing) != RC_OK && rc == RC_OK &&
-        !(c->out->reader_left && c->out->is_list)) {
-        e = flushing;
-        rc = err_wrap(&e, "printing the result");
-    }
+    if (printer_flush(c->out, &flushing) != RC_OK)
+        rc = judge_unprinted(c->out, rc, &flushing, &e);
     if (rc != RC_OK)
         report_error(c->console, rc, &e);
     log_to(NULL, NULL);
@@ -331,7 +341,7 @@ static void forbid_dumps(struct console *console)
 int cli_main(int argc, char **argv)
 {
     struct printer out = { .fd = 1, .name = "standard output" };
-    struct printer err = { .fd = 2, .name = "standard error" };
+    struct printer err = { .fd = 2, .name = "standard error", .may_drop = true };
     struct console console;
     int status;
 

@@ -203,7 +203,9 @@ static enum rc backup(struct cli *c, const void *args, struct err *e)
                  n.done.record->sequence);
     tell(&n.done.bundled);
     r = describe(&n.done);
-    TRY(cli_show(c, r, e));
+    c->out->on_record = true;
+    if (cli_show(c, r, e) != RC_OK)
+        log_warn("the backup is stored, but cannot be shown: %s", e->why);
     return repo_backup_verdict(&n.done, e);
 }
 

@@ -6,19 +6,85 @@
 #include <string.h>
 
 #include "util/mem.h"
-#include "util/os.h"
+#include "util/patient.h"
+#include "util/stop.h"
 #include "util/str.h"
 
-enum { FLUSH_AT = 64 << 10, WRAP_COLUMNS = 79 };
+enum { FLUSH_AT = 64 << 10, WRAP_COLUMNS = 79, RECORD_MS = 5000, SAY_MS = 1000 };
+
+static void take_off(struct buf *b, size_t n)
+{
+    memmove(b->p, b->p + n, b->n - n);
+    b->n -= n;
+}
+
+static void write_result(struct printer *s)
+{
+    const uint64_t wait_ms = s->on_record ? RECORD_MS : PATIENT_FOR_EVER;
+    size_t done = 0;
+    int cause = 0;
+
+    if (patient_write(s->fd, s->text.p, s->text.n, wait_ms, &done, s->name, &cause,
+                      &s->failure) != RC_OK) {
+        s->reader_left = cause == EPIPE;
+        return;
+    }
+    take_off(&s->text, done);
+    if (s->text.n > 0 && stop_wanted())
+        (void)!err_set(&s->failure, RC_INTERRUPTED, "stopped while nobody read '%s'",
+                       s->name);
+    else if (s->text.n > 0)
+        (void)!err_set(&s->failure, RC_STORAGE,
+                       "nobody reads '%s'" HINT
+                       "look at what it leads to: a pager, a logger, a terminal",
+                       s->name);
+}
+
+/* How much of the text is taken; nothing also when it failed, which may pass. */
+static size_t say(const struct printer *s, const void *p, size_t n)
+{
+    struct err ignored;
+    size_t done = 0;
+    int cause = 0;
+
+    if (patient_write(s->fd, p, n, s->stuck ? 0 : SAY_MS, &done, s->name, &cause,
+                      &ignored) != RC_OK)
+        return 0;
+    return done;
+}
+
+/* A line that was cut short is ended before the next one. */
+static bool tell_dropped(struct printer *s)
+{
+    char text[128];
+    int n;
+
+    if (s->dropped == 0)
+        return true;
+    n = snprintf(text, sizeof text,
+                 "\nholdfast: warning: %zu message(s) were dropped here: nobody read\n",
+                 s->dropped);
+    if (say(s, text, (size_t)n) < (size_t)n)
+        return false;
+    s->dropped = 0;
+    return true;
+}
+
+static void write_or_drop(struct printer *s)
+{
+    s->stuck = !tell_dropped(s) || say(s, s->text.p, s->text.n) < s->text.n;
+    s->dropped += s->stuck;
+    s->text.n = 0;
+}
 
 static void write_out(struct printer *s)
 {
     if (s->fd < 0 || s->failure.code != RC_OK || s->text.n == 0)
         return;
-    if (os_write_full(s->fd, s->text.p, s->text.n, s->name, &s->failure) == RC_OK)
-        s->text.n = 0;
+    if (s->may_drop)
+        write_or_drop(s);
     else
-        s->reader_left = errno == EPIPE;
+        write_result(s);
 }
 
 static void put_n(struct printer *s, const void *p, size_t n)
@@ -137,5 +203,5 @@ void printer_clear(struct printer *s)
 {
     buf_wipe(&s->text); /* a new identity may have gone through it */
     s->failure = (struct err){ 0 };
-    s->reader_left = s->is_list = false;
+    s->reader_left = s->is_list = s->on_record = false;
 }

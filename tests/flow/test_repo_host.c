@@ -10,6 +10,7 @@
 
 #include "tests/flow/scene.h"
 #include "tests/flow/waiting.h"
+#include "tests/lib/stuck.h"
 #include "tests/lib/tmpfs.h"
 
 #define HOST(name) SCENE(repo_host, name)
@@ -331,4 +332,80 @@ HOST(who_wakes_up_without_the_lock_writes_nothing)
     cr_assert_eq(scene_consistent("woken"), 1);
     scene_back_up();
     scene_tidy("woken");
+}
+
+/* ---- who reads is stuck ---------------------------------------------------------------
+ */
+
+/* `script` runs "$@" with its streams where it likes; /dev/fd/200 is a pipe that is
+ * full. */
+enum { STUCK = 200 };
+#define PIPE "/dev/fd/200"
+
+static void run_stuck(struct proc *p, const char *script, const char *const command[])
+{
+    AT_END(stuck_end) struct stuck pipe = stuck_pipe();
+    const struct proc_options o = { .env = scene.v.env, .timeout_s = 60 };
+    struct words w = { 0 };
+
+    cr_assert_eq(dup2(pipe.writer, STUCK), STUCK);
+    SAY(&w, "sh", "-c", script, "sh", HOLDFAST_BIN);
+    words_add(&w, command);
+    proc_run(p, &o, w.argv);
+    close(STUCK);
+}
+
+HOST(a_good_backup_is_good_whoever_does_not_read)
+{
+    static const char *const scripts[] = {
+        "exec \"$@\" 2>" PIPE,           /* a log that hangs */
+        "exec \"$@\" >" PIPE " 2>" PIPE, /* all of it */
+        "exec \"$@\" >/dev/full 2>&1" /* a log without room */,
+        "\"$@\" 2>&1 >/dev/null | :" /* who read the log has left: no SIGPIPE */,
+    };
+    const char *const command[] = { "backup", "--endpoints", fake_endpoint(scene.member),
+                                    NULL };
+
+    for (size_t i = 0; i < sizeof scripts / sizeof *scripts; i++) {
+        AT_END(proc_end) struct proc p = { 0 };
+
+        run_stuck(&p, scripts[i], command);
+        cr_assert_eq(p.status, 0, "%s: %d: %s", scripts[i], p.status, p.err);
+        cr_assert_eq(scene_consistent(scripts[i]), i + 1, "%s", scripts[i]);
+        scene_tidy(scripts[i]);
+    }
+}
+
+/* An agent whose journal hangs. */
+HOST(an_agent_works_on_whoever_does_not_read)
+{
+    const char *config = path_in(scene.v.dir, "agent.yaml");
+    AT_END(proc_end) struct proc p = { 0 };
+    char text[4000];
+    const int n =
+        snprintf(text, sizeof text,
+                 "state_dir: %s\nclusters:\n  - name: prod\n    endpoints: [\"%s\"]\n"
+                 "    repo: %s\n    store: { allow_same_filesystem: true }\n"
+                 "    recipients_file: %s\n    backup: { schedule: 1h }\n"
+                 "    verify: { schedule: 1h }\n",
+                 scene.v.state, fake_endpoint(scene.member), scene.v.url,
+                 path_in(scene.v.dir, "recipients"));
+
+    golden_write(config, text, (size_t)n);
+    run_stuck(&p, "exec \"$@\" >" PIPE " 2>" PIPE,
+              (const char *const[]){ "agent", "--config", config, "--once", NULL });
+    cr_assert_eq(p.status, 0, "%d: %s", p.status, p.err);
+    cr_assert_eq(scene_consistent("an agent"), 1);
+}
+
+/* A result that is not on record waits for its reader; a stop ends that. */
+HOST(a_list_that_nobody_reads_can_be_stopped)
+{
+    AT_END(proc_end) struct proc p = { 0 };
+
+    scene_back_up();
+    run_stuck(&p, "\"$@\" >" PIPE " & sleep 2; kill $!; wait $!",
+              (const char *const[]){ "list", NULL });
+    cr_assert_eq(p.status, 130, "%d: %s", p.status, p.err);
+    cr_assert_not_null(strstr(p.err, "nobody read"), "%s", p.err);
 }

@@ -224,6 +224,23 @@ CASE(cli_cli, a_result_that_cannot_be_printed_is_a_failure)
     sample_end(&s);
 }
 
+CASE(cli_cli, a_result_on_record_that_cannot_be_printed_is_a_warning)
+{
+    struct sample s;
+
+    sample_begin(&s);
+    s.out.fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
+    s.out.name = "standard output";
+    s.out.on_record = true;
+    cr_assert_eq(SAMPLE_RUN(&s, "snapshot", "save", "x"), 0);
+    cr_assert_str_eq(printer_text(&s.err),
+                     "holdfast: note: saved 'x'\nholdfast: warning: it is done and on "
+                     "record, but the result was not printed: cannot write 'standard "
+                     "output': No space left on device\n");
+    close(s.out.fd);
+    sample_end(&s);
+}
+
 CASE(cli_cli, the_commands_own_failure_goes_before_that_of_stdout)
 {
     struct sample s;

@@ -7,6 +7,9 @@
 
 #include "tests/lib/case.h"
 #include "tests/lib/fault.h"
+#include "tests/lib/stuck.h"
+#include "util/clock.h"
+#include "util/own.h"
 
 CASE(cli_printer, keeps_text_when_it_has_no_descriptor)
 {
@@ -100,4 +103,64 @@ CASE(cli_printer, memory_may_run_out_anywhere)
         printer_clear(&s);
     }
     cr_assert_geq(runs, 4);
+}
+
+/* ---- nobody reads ----------------------------------------------------------------- */
+
+static void say(struct printer *s, const char *text)
+{
+    struct err e = { 0 };
+
+    printer_put(s, text);
+    OK(printer_flush(s, &e), &e);
+}
+
+CASE(cli_printer, what_is_said_to_nobody_is_dropped_and_counted)
+{
+    AT_END(stuck_end) struct stuck pipe = stuck_pipe();
+    AT_END(printer_clear) struct printer s = { .fd = pipe.writer, .may_drop = true };
+    uint64_t began = clock_ms();
+    char text[200];
+
+    for (int i = 0; i < 1000; i++)
+        say(&s, "one more\n");
+    cr_assert_lt(clock_ms() - began, 20 * 1000, "a second, and not one for each");
+    stuck_read(&pipe, text, sizeof text);
+    say(&s, "there you are\n");
+    stuck_read(&pipe, text, sizeof text);
+    cr_assert_str_eq(text,
+                     "\nholdfast: warning: 1000 message(s) were dropped here: nobody "
+                     "read\nthere you are\n");
+    say(&s, "and go on\n");
+    stuck_read(&pipe, text, sizeof text);
+    cr_assert_str_eq(text, "and go on\n");
+}
+
+CASE(cli_printer, what_is_said_into_a_full_disk_is_said_when_it_has_room)
+{
+    AT_END(stuck_end) struct stuck pipe = stuck_pipe();
+    const int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
+    AT_END(printer_clear) struct printer s = { .fd = full, .may_drop = true };
+    char text[200];
+
+    say(&s, "lost\n");
+    stuck_read(&pipe, text, sizeof text);
+    s.fd = pipe.writer;
+    say(&s, "kept\n");
+    stuck_read(&pipe, text, sizeof text);
+    cr_assert_str_eq(text, "\nholdfast: warning: 1 message(s) were dropped here: nobody "
+                           "read\nkept\n");
+    close(full);
+}
+
+CASE(cli_printer, a_result_on_record_does_not_wait_for_ever)
+{
+    AT_END(stuck_end) struct stuck pipe = stuck_pipe();
+    AT_END(printer_clear)
+    struct printer s = { .fd = pipe.writer, .name = "a pipe", .on_record = true };
+    struct err e = { 0 };
+
+    printer_put(&s, "the result\n");
+    cr_assert_eq(printer_flush(&s, &e), RC_STORAGE);
+    cr_assert_str_eq(e.why, "nobody reads 'a pipe'");
 }
