@@ -130,7 +130,10 @@ static struct result *lost_revisions(const struct salvage_result *s)
             continue;
         }
         result_i64(list, "Changes", "first_change", g->sub);
-        result_i64(list, "to", "last_change", g->last_sub);
+        if (g->last_sub == SALVAGE_SUB_OPEN)
+            result_str(list, "to", "last_change", NULL);
+        else
+            result_i64(list, "to", "last_change", g->last_sub);
     }
     return list;
 }
@@ -203,6 +206,14 @@ static struct result *doubtful(const struct salvage_result *s)
     return list;
 }
 
+static struct result *cut(const struct salvage_result *s)
+{
+    struct result *list = result_new_list();
+
+    pair_rows(list, MVCC_KEY, &s->history.cut);
+    return list;
+}
+
 /* ---- what cannot be known ---------------------------------------------------------- */
 
 static uint64_t unproved(const struct salvage_result *s)
@@ -214,11 +225,31 @@ static uint64_t unproved(const struct salvage_result *s)
     return n;
 }
 
-static bool leaf_lost_below(const struct salvage_result *s)
+static bool has_lost_branch(const struct salvage_result *s)
 {
     const struct salvage_tree *t = &s->buckets[MVCC_KEY].tree;
 
     for (size_t i = 0; i < t->count; i++)
+        if (t->spans[i].state == SALVAGE_BRANCH_LOST)
+            return true;
+    return false;
+}
+
+static bool starts_below(const struct salvage_result *s, const struct salvage_span *span)
+{
+    struct err ignored;
+    struct mvcc_rev rev;
+
+    return !s->marks_known || mvcc_rev_read(span->from, &rev, &ignored) != RC_OK ||
+           rev.main <= s->history.found;
+}
+
+/* Spans are in order. */
+static bool leaf_lost_below(const struct salvage_result *s)
+{
+    const struct salvage_tree *t = &s->buckets[MVCC_KEY].tree;
+
+    for (size_t i = 0; i < t->count && starts_below(s, &t->spans[i]); i++)
         if (t->spans[i].state == SALVAGE_LEAF_LOST)
             return true;
     return false;
@@ -276,6 +307,9 @@ static void unknown_base(struct result *to, const struct salvage_result *s)
         unknown(to, "which keys the lost revisions changed, but for those listed: "
                     "any key may have an older value than it had, or be back "
                     "although it was deleted");
+    if (s->history.gap_count > 0 && has_lost_branch(s))
+        unknown(to, "whether the last revision before each of the lost ones is whole: "
+                    "changes at its end may be lost as well");
     if (leaf_lost_below(s))
         unknown(to, "which keys last changed before the compaction were on the lost "
                     "pages, but for those listed as doubtful");
@@ -347,7 +381,7 @@ static void show_saved(struct result *r, const struct cli *c,
     show_log(r, s);
     result_u64(r, "Records found", "records", s->buckets[MVCC_KEY].pairs.count);
     result_u64(r, "Revisions lost", "revisions_lost", from_base(s) ? lost_mains(s) : 0);
-    result_u64(r, "Records cut", "records_cut", from_base(s) ? s->history.cut : 0);
+    result_u64(r, "Records cut", "records_cut", from_base(s) ? s->history.cut.count : 0);
     result_u64(r, "Unproved pairs", "unproved_pairs", unproved(s));
     result_u64(r, "Pages of zeros", "zero_pages", s->zero_pages);
     if (c->dry_run)
@@ -374,6 +408,7 @@ static struct result *describe(const struct cli *c, const struct salvage_args *a
     if (from_base(s)) {
         result_nest(r, "Lost revisions", "lost_revisions", lost_revisions(s));
         result_nest(r, "Lost versions", "lost_versions", lost_versions(s));
+        result_nest(r, "Cut", "cut", cut(s));
         result_nest(r, "Unreadable", "unreadable", damaged(s));
         result_nest(r, "Doubtful", "doubtful", doubtful(s));
     }
@@ -448,7 +483,10 @@ const struct command cmd_snapshot_salvage = {
         "doubtful and left out, unless --include-doubtful is given.\n\n"
         "Where revisions are missing, the new database has a compaction scheduled at the "
         "last of them: etcd keeps the newest value of every key and answers requests for "
-        "older revisions as compacted, instead of from a history with holes.\n\n"
+        "older revisions as compacted, instead of from a history with holes. Records "
+        "before a "
+        "hole in the history of their own key are left out and listed as cut: no index "
+        "of etcd could hold them.\n\n"
         "Exit status 0 says that nothing was lost, 8 that something was. Damage inside a "
         "value leaves no trace but in a snapshot's SHA-256, unless it is a page of "
         "zeros; "

@@ -5,7 +5,7 @@
 struct contender {
     uint64_t page;
     struct bytes newest;
-    size_t lost;
+    size_t lost, astray;
     unsigned depth;
     uint64_t records;
 };
@@ -18,6 +18,8 @@ static bool is_better(const struct contender *a, const struct contender *b)
         return newer > 0;
     if (a->lost != b->lost)
         return a->lost < b->lost;
+    if (a->astray != b->astray)
+        return a->astray < b->astray;
     if (a->depth != b->depth)
         return a->depth > b->depth;
     return a->records < b->records;
@@ -45,6 +47,7 @@ static enum rc measure(const struct salvage_image *i, uint64_t page,
         out->newest = bolt_leaf_at(leaf, (uint16_t)(leaf->count - 1)).key;
     }
     out->lost += t.lost;
+    out->astray = t.astray;
     out->depth = t.depth;
     *steps += t.visited + t.count;
     return RC_OK;

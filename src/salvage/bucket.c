@@ -212,6 +212,31 @@ bool salvage_bucket_is_newest(const struct salvage_bucket *b,
     return true;
 }
 
+/* Nothing is missing between two records that follow each other; before what a restore
+ * with a raised revision leaves there may be any number of unused ones. */
+static bool follow_each_other(const struct salvage_pairs *p)
+{
+    for (size_t i = 1; i < p->count; i++)
+        if (p->items[i].value.n > 0 &&
+            main_of(p->items[i].key) > main_of(p->items[i - 1].key) + 1)
+            return false;
+    return true;
+}
+
+bool salvage_bucket_is_part(const struct salvage_bucket *b, const struct salvage_scan *s)
+{
+    if (b->pairs.count == 0 || b->tree.lost > 0 || !follow_each_other(&b->pairs))
+        return false;
+    for (size_t i = 0; i < s->count; i++) {
+        const struct salvage_leaf *l = &s->leaves[i];
+
+        if (salvage_leaf_loose(l, MVCC_KEY) && !l->nested &&
+            bytes_compare(pair_at(l, 0).key, b->pairs.items[0].key) < 0)
+            return true;
+    }
+    return false;
+}
+
 /* ---- which strays to take ---------------------------------------------------------- */
 
 enum belief { TAKE, DOUBT, IGNORE };

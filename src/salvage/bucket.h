@@ -77,9 +77,14 @@ bool salvage_bucket_contradicted(const struct salvage_bucket *b,
 bool salvage_bucket_is_newest(const struct salvage_bucket *b,
                               const struct salvage_scan *s);
 
+/* Is its tree of bucket key but the end of a larger one? All records from its first to
+ * its newest follow each other, as if there had never been a compaction, and a leaf
+ * outside holds earlier ones. */
+bool salvage_bucket_is_part(const struct salvage_bucket *b, const struct salvage_scan *s);
+
 /* The best tree of bucket key among all pages that could be its root: reaching the newest
- * record, with the fewest losses, highest, with the fewest records. *out is 0 when there
- * is no page at all. */
+ * record, with the fewest losses, the fewest pages of later commits, highest, with the
+ * fewest records. *out is 0 when there is no page at all. */
 enum rc salvage_bucket_best_root(const struct salvage_image *i,
                                  const struct salvage_scan *s, struct salvage_marks *seen,
                                  uint64_t *out, struct err *e);

@@ -9,6 +9,7 @@ void salvage_history_clear(struct salvage_history *h)
 {
     mem_free(h->gaps);
     mem_free(h->versions);
+    salvage_pairs_clear(&h->cut);
     *h = (struct salvage_history){ 0 };
 }
 
@@ -80,7 +81,8 @@ struct mending {
     uint8_t seed[SIPHASH_KEY_SIZE];
     int64_t floor;     /* up to here records may be missing: the larger mark, or 1 */
     int64_t main, sub; /* newest so far */
-    size_t next_named;
+    bool open;         /* what follows it is lost, to an end that is not known */
+    size_t next_loss;
 };
 
 static void mending_end(struct mending *m)
@@ -98,23 +100,50 @@ static enum rc add_gap(struct mending *m, const struct salvage_gap *gap, struct 
     return RC_OK;
 }
 
+/* What is lost behind main/sub ends with that revision at the latest. Does all of it
+ * count with the revisions that follow? */
+static enum rc close_open(struct mending *m, bool *whole, struct err *e)
+{
+    const struct salvage_gap rest = { m->main, m->main, m->sub + 1, SALVAGE_SUB_OPEN };
+
+    *whole = m->open && m->sub < 0;
+    if (m->open && !*whole)
+        TRY(add_gap(m, &rest, e));
+    m->open = false;
+    return RC_OK;
+}
+
 /* Something with this revision was there; now or once. What should lie between it and the
- * newest so far is missing. */
+ * newest so far is missing. `jumps`: no revision was between the two. */
 static enum rc arrive(struct mending *m, int64_t main, int64_t sub, bool jumps,
                       struct err *e)
 {
-    int64_t before = larger(m->main, m->floor);
     int64_t expected = main == m->main ? m->sub + 1 : 0;
-    const struct salvage_gap mains = { before + 1, main - 1, -1, -1 };
     const struct salvage_gap subs = { main, main, expected, sub - 1 };
+    struct salvage_gap mains = { 0, jumps ? m->main : main - 1, -1, -1 };
+    bool whole = false;
 
-    if (main > m->floor && main > before + 1 && !jumps)
+    if (main != m->main)
+        TRY(close_open(m, &whole, e));
+    mains.main = larger(whole ? m->main - 1 : m->main, m->floor) + 1;
+    if (main > m->floor && mains.last_main >= mains.main)
         TRY(add_gap(m, &mains, e));
     if (main > m->floor && sub > expected)
         TRY(add_gap(m, &subs, e));
     m->main = main;
     m->sub = sub;
+    m->open = false;
     return RC_OK;
+}
+
+/* Nothing is left behind the newest so far. */
+static enum rc arrive_at_end(struct mending *m, struct err *e)
+{
+    const struct salvage_gap last = { m->main, m->main, -1, -1 };
+    bool whole;
+
+    TRY(close_open(m, &whole, e));
+    return whole ? add_gap(m, &last, e) : RC_OK;
 }
 
 static bool comes_before(const struct mvcc_rev *a, int64_t main, int64_t sub)
@@ -122,24 +151,33 @@ static bool comes_before(const struct mvcc_rev *a, int64_t main, int64_t sub)
     return a->main < main || (a->main == main && a->sub < sub);
 }
 
-/* Records known to be lost that belong before main/sub. */
-static enum rc pass_named(struct mending *m, int64_t main, int64_t sub, struct err *e)
+static enum rc lose(struct mending *m, const struct salvage_loss *loss, struct err *e)
+{
+    const struct mvcc_rev *rev = &loss->rev;
+    const struct salvage_gap itself = { rev->main, rev->main, rev->sub, rev->sub };
+
+    TRY(arrive(m, rev->main, rev->sub, false, e));
+    if (!loss->open)
+        return add_gap(m, &itself, e);
+    m->sub--;
+    m->open = true;
+    return RC_OK;
+}
+
+/* What is known to be lost before main/sub. */
+static enum rc pass_losses(struct mending *m, int64_t main, int64_t sub, struct err *e)
 {
     const struct salvage_history_options *o = m->options;
 
-    for (; m->next_named < o->named_count &&
-           comes_before(&o->named[m->next_named], main, sub);
-         m->next_named++) {
-        const struct mvcc_rev *lost = &o->named[m->next_named];
-        const struct salvage_gap itself = { lost->main, lost->main, lost->sub,
-                                            lost->sub };
+    for (; m->next_loss < o->loss_count &&
+           comes_before(&o->losses[m->next_loss].rev, main, sub);
+         m->next_loss++) {
+        const struct salvage_loss *loss = &o->losses[m->next_loss];
+        const struct mvcc_rev newest = { .main = m->main, .sub = m->sub };
 
-        if (lost->main <= m->floor ||
-            !comes_before(&(struct mvcc_rev){ .main = m->main, .sub = m->sub },
-                          lost->main, lost->sub))
-            continue;
-        TRY(arrive(m, lost->main, lost->sub, false, e));
-        TRY(add_gap(m, &itself, e));
+        if (loss->rev.main > m->floor &&
+            comes_before(&newest, loss->rev.main, loss->rev.sub))
+            TRY(lose(m, loss, e));
     }
     return RC_OK;
 }
@@ -212,7 +250,7 @@ static enum rc mend_record(struct mending *m, const struct salvage_pair *x, uint
 
     TRY(read_record(m, x, &r, e));
     TRY(mvcc_keys_at(&m->keys, r.key, &k, e));
-    TRY(pass_named(m, r.main, r.sub, e));
+    TRY(pass_losses(m, r.main, r.sub, e));
     TRY(arrive(m, r.main, r.sub, r.bump, e));
     if (!follows(k, &r, m->floor)) {
         TRY(miss_versions(m, k, &r, x->value, e));
@@ -236,8 +274,9 @@ static enum rc cut(struct mending *m, struct salvage_pairs *records, struct err 
         TRY(mvcc_keys_at(&m->keys, r.key, &k, e));
         if (k->kept == MVCC_KEY_NOT_KEPT || i >= k->kept)
             records->items[kept++] = records->items[i];
+        else
+            TRY(salvage_pairs_add(&m->out->cut, &records->items[i], e));
     }
-    m->out->cut = records->count - kept;
     records->count = kept;
     return RC_OK;
 }
@@ -248,7 +287,7 @@ enum rc salvage_history_mend(struct salvage_pairs *records,
 {
     AT_END(mending_end) struct mending m = { .options = o, .out = out };
 
-    out->compacted = larger(o->finished, o->scheduled);
+    out->found = out->compacted = larger(o->finished, o->scheduled);
     m.floor = larger(out->compacted, 1);
     TRY(os_random(m.seed, sizeof m.seed, e));
     TRY(drop_superseded(records, o, out, e));
@@ -257,7 +296,8 @@ enum rc salvage_history_mend(struct salvage_pairs *records,
                        records->count);
     for (size_t i = 0; i < records->count; i++)
         TRY(mend_record(&m, &records->items[i], (uint32_t)i, e));
-    TRY(pass_named(&m, INT64_MAX, 0, e));
+    TRY(pass_losses(&m, INT64_MAX, 0, e));
+    TRY(arrive_at_end(&m, e));
     out->newest = m.main;
     return out->version_count > 0 ? cut(&m, records, e) : RC_OK;
 }

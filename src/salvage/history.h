@@ -16,9 +16,18 @@
 #include "mvcc/history.h"
 #include "salvage/pairs.h"
 
-/* Revisions main/sub to main/last_sub, or, when sub is -1, all of main to last_main. */
+/* Changes sub to last_sub of revision main, or, when sub is -1, all of main to
+ * last_main. */
 struct salvage_gap {
     int64_t main, last_main, sub, last_sub;
+};
+/* As last_sub: nobody can say how many more there were. */
+#define SALVAGE_SUB_OPEN INT64_MAX
+
+/* A revision that is known to be lost. */
+struct salvage_loss {
+    struct mvcc_rev rev;
+    bool open; /* and whatever followed it, up to the next one that is left */
 };
 
 /* Versions first to last of a key, written after revision `after` (0: unknown) and before
@@ -29,21 +38,22 @@ struct salvage_version {
 };
 
 struct salvage_history {
-    int64_t compacted; /* at least the input; where it must be scheduled when larger */
+    int64_t found;     /* the larger mark of the input */
+    int64_t compacted; /* at least that; where it must be scheduled when larger */
     int64_t newest;    /* main of the newest record, also of one known to be lost */
     struct salvage_gap *gaps;
     size_t gap_count, gap_capacity;
     struct salvage_version *versions;
     size_t version_count, version_capacity;
-    uint64_t superseded; /* old copies that a finished compaction had removed */
-    uint64_t cut;        /* records before a hole in their own key's history */
+    uint64_t superseded;      /* old copies that a finished compaction had removed */
+    struct salvage_pairs cut; /* records before a hole in their own key's history */
 };
 void salvage_history_clear(struct salvage_history *h);
 
 struct salvage_history_options {
-    int64_t finished, scheduled;  /* MVCC_NEVER_COMPACTED when absent */
-    const struct mvcc_rev *named; /* records that are known to be lost, ascending */
-    size_t named_count;
+    int64_t finished, scheduled;       /* MVCC_NEVER_COMPACTED when absent */
+    const struct salvage_loss *losses; /* ascending */
+    size_t loss_count;
 };
 
 /* Takes from the sorted and united records what cannot stay, and fills `out`, which is

@@ -46,7 +46,9 @@ static enum rc replace_key_tree(struct salvage_result *r, uint64_t root, struct 
     r->key_root_found = true;
     r->marks_known = r->marks_known && r->root < SALVAGE_ROOT_BEFORE;
     unclaim(r);
-    return RC_OK;
+    return salvage_bucket_is_part(key, &r->scan)
+               ? salvage_tree_lose_before(&key->tree, key->pairs.items[0].key, e)
+               : RC_OK;
 }
 
 /* Is the tree of bucket key part of the one below `root`, which is whole? */
@@ -70,9 +72,10 @@ static enum rc is_part_of(struct salvage_result *r, uint64_t root, bool *out,
 static enum rc check_key_root(struct salvage_result *r, int64_t removed, struct err *e)
 {
     const struct salvage_bucket *key = &r->buckets[MVCC_KEY];
-    bool lost = key->tree.spans[0].page == FINDING_NO_PAGE ||
-                (r->root >= SALVAGE_ROOT_BEFORE &&
-                 (key->tree.lost > 0 || !salvage_bucket_is_newest(key, &r->scan)));
+    bool lost =
+        key->tree.spans[0].page == FINDING_NO_PAGE ||
+        (r->root >= SALVAGE_ROOT_BEFORE && (key->tree.lost > 0 || key->tree.astray > 0 ||
+                                            !salvage_bucket_is_newest(key, &r->scan)));
     uint64_t root;
     bool part;
 
@@ -109,30 +112,37 @@ static struct salvage_compaction compaction_of(struct salvage_result *r)
 
 static int by_revision(const void *a, const void *b)
 {
-    const struct mvcc_rev *x = a, *y = b;
+    const struct mvcc_rev *x = &((const struct salvage_loss *)a)->rev;
+    const struct mvcc_rev *y = &((const struct salvage_loss *)b)->rev;
 
     if (x->main != y->main)
         return x->main < y->main ? -1 : 1;
     return (x->sub > y->sub) - (x->sub < y->sub);
 }
 
+static void add_loss(struct salvage_loss *to, size_t *count, struct bytes key, bool open)
+{
+    struct err ignored;
+
+    to[*count].open = open;
+    if (mvcc_rev_read(key, &to[*count].rev, &ignored) == RC_OK)
+        ++*count;
+}
+
 /* The first key of a lost leaf stands in its parent, and that of an unreadable record in
  * its leaf: these records were there. */
-static enum rc list_named(const struct salvage_bucket *key, struct mvcc_rev **out,
-                          size_t *count, struct err *e)
+static enum rc list_losses(const struct salvage_bucket *key, struct salvage_loss **out,
+                           size_t *count, struct err *e)
 {
     const struct salvage_tree *t = &key->tree;
-    struct err ignored;
 
     *count = 0;
     TRY(mem_new(out, (t->lost + key->damaged.count + 1) * sizeof **out, "losses", e));
     for (size_t i = 0; i < t->count; i++)
-        if (t->spans[i].state != SALVAGE_SOUND &&
-            mvcc_rev_read(t->spans[i].named, *out + *count, &ignored) == RC_OK)
-            ++*count;
+        if (t->spans[i].state != SALVAGE_SOUND)
+            add_loss(*out, count, t->spans[i].named, true);
     for (size_t i = 0; i < key->damaged.count; i++)
-        if (mvcc_rev_read(key->damaged.items[i].key, *out + *count, &ignored) == RC_OK)
-            ++*count;
+        add_loss(*out, count, key->damaged.items[i].key, false);
     qsort(*out, *count, sizeof **out, by_revision);
     return RC_OK;
 }
@@ -159,15 +169,14 @@ static enum rc mend(struct salvage_result *r, struct err *e)
 {
     struct salvage_bucket *key = &r->buckets[MVCC_KEY];
     const struct salvage_pairs *meta = &r->buckets[MVCC_META].pairs;
-    AT_END(mem_end) struct mvcc_rev *named = NULL;
+    AT_END(mem_end) struct salvage_loss *losses = NULL;
     struct salvage_history_options o = {
         .finished = salvage_mark_in(meta, MVCC_FINISHED_COMPACT),
         .scheduled = salvage_mark_in(meta, MVCC_SCHEDULED_COMPACT),
     };
 
-    r->history.compacted = o.finished > o.scheduled ? o.finished : o.scheduled;
-    TRY(list_named(key, &named, &o.named_count, e));
-    o.named = named;
+    TRY(list_losses(key, &losses, &o.loss_count, e));
+    o.losses = losses;
     r->newest_unknown = ends_unread(key);
     TRY(salvage_history_mend(&key->pairs, &o, &r->history, e));
     mvcc_rev_write(r->mark, r->history.compacted, 0);

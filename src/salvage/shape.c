@@ -1,5 +1,6 @@
 #include "salvage/shape.h"
 
+#include "mvcc/keys.h"
 #include "mvcc/member.h"
 
 /* ---- one pair ---------------------------------------------------------------------- */
@@ -19,8 +20,8 @@ static bool is_record(struct bytes key, struct bytes value)
         return false;
     if (rev.tombstone)
         return (kv.create | kv.mod | kv.version | kv.lease) == 0 && kv.value.n == 0;
-    return kv.mod == rev.main && kv.version >= 1 && kv.create >= 1 &&
-           kv.create <= rev.main;
+    return kv.mod == rev.main && kv.version >= 1 && kv.version <= MVCC_KEY_VERSION_MAX &&
+           kv.create >= 1 && kv.create <= rev.main;
 }
 
 static bool is_lease(struct bytes key, struct bytes value)

@@ -58,6 +58,20 @@ enum rc salvage_tree_none(struct salvage_tree *out, struct err *e)
     return add_span(out, &all, e);
 }
 
+enum rc salvage_tree_lose_before(struct salvage_tree *t, struct bytes first,
+                                 struct err *e)
+{
+    const struct salvage_span before = { .to = first,
+                                         .page = FINDING_NO_PAGE,
+                                         .state = SALVAGE_BRANCH_LOST };
+
+    TRY(add_span(t, &before, e));
+    memmove(t->spans + 1, t->spans, (t->count - 1) * sizeof *t->spans);
+    t->spans[0] = before;
+    t->spans[1].from = first;
+    return RC_OK;
+}
+
 const struct salvage_span *salvage_tree_find(const struct salvage_tree *t,
                                              struct bytes key)
 {
@@ -214,6 +228,7 @@ static enum rc visit(struct walk *w, const struct salvage_span *want, struct byt
         return lose(w, want, false, e);
     w->seen->of[want->page] = w->seen->now;
     w->tree->visited++;
+    w->tree->astray += want->named.n > 0 && !bytes_equal(first_key(&page), want->named);
     if (page.kind == BOLT_PAGE_LEAF)
         return add_leaf(w, &page, want, e);
     return visit_children(w, &page, want, next, e);

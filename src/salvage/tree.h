@@ -28,6 +28,8 @@ struct salvage_tree {
     struct salvage_span *spans;
     size_t count, capacity;
     size_t lost;    /* spans that are not sound */
+    size_t astray;  /* pages that begin later than their parents say: bbolt keeps the two
+                       the same, so such a page was written again by a later commit */
     unsigned depth; /* of the leaves; 0: none was found */
     uint64_t visited;
 };
@@ -52,6 +54,11 @@ enum rc salvage_tree_inline(const struct bolt_page *leaf, uint64_t page,
                             struct salvage_tree *out, struct err *e);
 enum rc salvage_tree_none(struct salvage_tree *out, struct err *e);
 void salvage_tree_clear(struct salvage_tree *t);
+
+/* Puts a lost span before `first`, with which the tree begins: it is part of a larger one
+ * whose top is lost. */
+enum rc salvage_tree_lose_before(struct salvage_tree *t, struct bytes first,
+                                 struct err *e);
 
 /* The span that answers for `key`. */
 const struct salvage_span *salvage_tree_find(const struct salvage_tree *t,

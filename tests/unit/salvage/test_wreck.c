@@ -1,4 +1,6 @@
 /* Damage beyond one page, other lives, and files that are no databases. */
+#include "codec/pb.h"
+#include "mvcc/keys.h"
 #include "salvage/shape.h"
 #include "tests/lib/fault.h"
 #include "tests/unit/salvage/forgery.h"
@@ -31,15 +33,27 @@ static size_t records(const struct wreck *w)
     return n;
 }
 
-static bool is_root(const struct wreck *w, uint64_t id)
+static bool opens(const struct wreck *w, uint64_t id, struct bolt_page *out)
 {
-    struct bolt_page page;
     struct err ignored;
 
     return bolt_page_open(
                (struct bytes){ wreck_page(w, id), (w->pages - id) * w->page_size }, id,
-               w->page_size, &page, &ignored) == RC_OK &&
-           salvage_shape_root(&page);
+               w->page_size, out, &ignored) == RC_OK;
+}
+
+static bool is_root(const struct wreck *w, uint64_t id)
+{
+    struct bolt_page page;
+
+    return opens(w, id, &page) && salvage_shape_root(&page);
+}
+
+static bool is_branch(const struct wreck *w, uint64_t id)
+{
+    struct bolt_page page;
+
+    return opens(w, id, &page) && page.kind == BOLT_PAGE_BRANCH;
 }
 
 CASE(wreck, without_metas_the_trees_are_found)
@@ -119,7 +133,103 @@ CASE(wreck, without_any_root_the_records_are_found)
     OK(wreck_salvage(&w, &s, &e), &e);
     cr_assert_eq(s.result.root, SALVAGE_ROOT_NONE);
     cr_assert(s.result.key_root_found && !s.result.marks_known);
-    cr_assert_eq(kept(&w, &s) + s.result.history.cut, records(&w));
+    cr_assert_eq(kept(&w, &s) + s.result.history.cut.count, records(&w));
+}
+
+/* Nothing points to any leaf: all of them are taken, not only the last. */
+CASE(wreck, without_any_branch_the_leaves_are_found)
+{
+    for (unsigned compacted = 0; compacted <= 60; compacted += 60) {
+        const struct forgery_options o = {
+            .keys = 40, .steps = 100, .value_max = 900, .compacted = compacted, .seed = 9
+        };
+        WRECK w;
+        SAVED s = { 0 };
+        struct err e = { 0 };
+
+        wreck_of(&w, forgery_make(&o));
+        memset(w.damaged.p, 0, 2 * (size_t)w.page_size);
+        for (uint64_t id = 2; id < w.pages; id++)
+            if (is_root(&w, id) || is_branch(&w, id))
+                memset(wreck_page(&w, id), 0, w.page_size);
+        OK(wreck_salvage(&w, &s, &e), &e);
+        cr_assert_eq(s.result.root, SALVAGE_ROOT_NONE);
+        cr_assert_eq(kept(&w, &s) + s.result.history.cut.count, records(&w), "%zu of %zu",
+                     kept(&w, &s), records(&w));
+    }
+}
+
+/* Of pages `from` to `to`, the leaf of bucket key that reaches furthest. */
+static uint64_t last_leaf(const struct wreck *w, uint64_t from, uint64_t to)
+{
+    struct bytes newest = { 0 };
+    uint64_t found = 0;
+
+    for (uint64_t id = from; id <= to; id++) {
+        struct bolt_page page;
+        struct bytes last;
+
+        if (!opens(w, id, &page) || page.kind != BOLT_PAGE_LEAF ||
+            salvage_shape_of(&page) != MVCC_KEY)
+            continue;
+        last = bolt_leaf_at(&page, (uint16_t)(page.count - 1)).key;
+        if (newest.n == 0 || bytes_compare(last, newest) > 0) {
+            newest = last;
+            found = id;
+        }
+    }
+    cr_assert_neq(found, 0);
+    return found;
+}
+
+/* A page of an earlier commit that was written again by the last one makes that commit
+ * look as new, with everything in between left out. */
+CASE(wreck, an_earlier_tree_with_a_newer_leaf_is_not_taken)
+{
+    const struct forgery_options o = {
+        .keys = 40, .steps = 60, .value_max = 60, .next = 40, .seed = 8
+    };
+    WRECK w;
+    SAVED s = { 0 };
+    struct err e = { 0 };
+    uint64_t end, reused;
+
+    wreck_of(&w, forgery_make(&o));
+    end = le64(wreck_page(&w, 0) + 32); /* the earlier root, its last page */
+    reused = last_leaf(&w, 2, end);
+    memcpy(wreck_page(&w, reused), wreck_page(&w, last_leaf(&w, end + 1, w.pages - 1)),
+           w.page_size);
+    put_le64(wreck_page(&w, reused), reused);
+    memset(w.damaged.p, 0, 2 * (size_t)w.page_size);
+    for (uint64_t id = end + 1; id < w.pages; id++)
+        if (is_root(&w, id))
+            memset(wreck_page(&w, id), 0, w.page_size);
+    OK(wreck_salvage(&w, &s, &e), &e);
+    cr_assert_eq(s.result.root, SALVAGE_ROOT_FOUND);
+    cr_assert(s.result.key_root_found);
+    cr_assert_eq(kept(&w, &s), records(&w), "%zu of %zu", kept(&w, &s), records(&w));
+}
+
+/* A version beyond what an index counts to is damage like any other. */
+CASE(wreck, no_key_has_a_version_without_bound)
+{
+    const int64_t versions[] = { 1, MVCC_KEY_VERSION_MAX, MVCC_KEY_VERSION_MAX + 1,
+                                 INT64_MAX };
+    uint8_t rev[MVCC_REV_SIZE];
+
+    mvcc_rev_write(rev, 7, 0);
+    for (size_t i = 0; i < sizeof versions / sizeof versions[0]; i++) {
+        AT_END(buf_clear) struct buf value = { 0 };
+        struct err e = { 0 };
+
+        OK(pb_put_bytes(&value, 1, bytes_str("k"), &e), &e);
+        OK(pb_put_u64(&value, 2, 5, &e), &e);
+        OK(pb_put_u64(&value, 3, 7, &e), &e);
+        OK(pb_put_u64(&value, 4, (uint64_t)versions[i], &e), &e);
+        cr_assert_eq(salvage_shape_fits(MVCC_KEY, (struct bytes){ rev, sizeof rev },
+                                        (struct bytes){ value.p, value.n }),
+                     versions[i] <= MVCC_KEY_VERSION_MAX);
+    }
 }
 
 /* The newest pages are cut off; what is left is what an index could hold of them. */

@@ -234,7 +234,8 @@ static bool has_later(const struct saved *s, const struct cargo *c)
 }
 
 /* Above the compaction every lost record must be in a gap, but behind the last record
- * that is left, where only its leaf's first one can be known. */
+ * that is left, where only its leaf's first revision can be known, and at the ends of
+ * what a lost branch held. */
 static void check_gap(const struct wreck *w, const struct saved *s, const struct cargo *c,
                       const char *note)
 {
@@ -245,10 +246,11 @@ static void check_gap(const struct wreck *w, const struct saved *s, const struct
         return;
     if (in_gap(r, main, sub))
         return;
-    cr_assert(
-        r->newest_unknown || main == r->history.newest ||
-            salvage_tree_find(&r->buckets[MVCC_KEY].tree, c->key)->state != SALVAGE_SOUND,
-        "%s: revision %ld/%ld was lost and is not told", note, (long)main, (long)sub);
+    cr_assert(r->newest_unknown || main == r->history.newest ||
+                  salvage_tree_find(&r->buckets[MVCC_KEY].tree, c->key)->state ==
+                      SALVAGE_BRANCH_LOST,
+              "%s: revision %ld/%ld was lost and is not told", note, (long)main,
+              (long)sub);
 }
 
 /* There under a key with a bit turned over, which still is one. */
@@ -267,7 +269,7 @@ static void check_missing(const struct wreck *w, const struct saved *s,
 {
     bool key = c->bucket == MVCC_KEY;
 
-    if (!was_hit(c, hit) && key && s->result.history.cut > 0 && has_later(s, c)) {
+    if (!was_hit(c, hit) && key && s->result.history.cut.count > 0 && has_later(s, c)) {
         ++*cuts;
         return;
     }
@@ -366,11 +368,11 @@ void wreck_check(const struct wreck *w, uint64_t hit, const char *note)
         from = (size_t)(got - s.cargo);
     }
     /* The commit before has records, too, that were compacted since. */
-    cr_assert(
-        cuts == s.result.history.cut ||
-            (cuts < s.result.history.cut && s.result.buckets[MVCC_KEY].older.count > 0),
-        "%s: %lu records cut, %lu of them missing", note,
-        (unsigned long)s.result.history.cut, (unsigned long)cuts);
+    cr_assert(cuts == s.result.history.cut.count ||
+                  (cuts < s.result.history.cut.count &&
+                   s.result.buckets[MVCC_KEY].older.count > 0),
+              "%s: %lu records cut, %lu of them missing", note,
+              (unsigned long)s.result.history.cut.count, (unsigned long)cuts);
     check_claim(w, &s, missing, note);
     for (size_t i = 0; i < s.count; i++)
         check_extra(w, &s, &s.cargo[i], note);
