@@ -14,6 +14,7 @@ const struct command *const cli_commands[] = {
     &cmd_snapshot_check_secrets,
     &cmd_snapshot_from_data_dir,
     &cmd_snapshot_salvage,
+    &cmd_snapshot_log,
     &cmd_repo_init,
     &cmd_backup,
     &cmd_list,

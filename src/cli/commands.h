@@ -8,7 +8,8 @@ extern const struct command cmd_snapshot_save, cmd_snapshot_status, cmd_snapshot
     cmd_snapshot_hashkv, cmd_snapshot_ls, cmd_snapshot_get, cmd_snapshot_diff,
     cmd_snapshot_leases, cmd_snapshot_members, cmd_snapshot_check_secrets, cmd_restore,
     cmd_defrag, cmd_compact, cmd_keygen;
-extern const struct command cmd_snapshot_from_data_dir, cmd_snapshot_salvage;
+extern const struct command cmd_snapshot_from_data_dir, cmd_snapshot_salvage,
+    cmd_snapshot_log;
 extern const struct command cmd_repo_init, cmd_backup, cmd_list, cmd_info, cmd_verify,
     cmd_fetch, cmd_prune, cmd_copy, cmd_tag, cmd_audit, cmd_catalog_rebuild, cmd_unlock;
 extern const struct command cmd_status;

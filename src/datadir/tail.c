@@ -1,7 +1,6 @@
 #include "datadir/tail.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -41,6 +40,10 @@ static const char *advice_on_db(const struct datadir *d)
     if (d->log_complete)
         return "the log is complete: of a copy of the directory without member/snap/db "
                "the state is made from the log alone";
+    if (d->verdict == DATADIR_NO_DATA && d->log != NULL)
+        return "take another member's directory, or the newest snapshot that verifies; "
+               "what was written lately is in the log, and `holdfast snapshot log` lists "
+               "it";
     return "take another member's directory, or the newest snapshot that verifies";
 }
 
@@ -76,36 +79,24 @@ static enum rc check(const struct datadir *d, const struct datadir_tail_options 
                    advice_on_log(d));
 }
 
-static enum rc say(struct str_list *out, struct err *e, const char *fmt, ...)
-    PRINTF_LIKE(3, 4);
-static enum rc say(struct str_list *out, struct err *e, const char *fmt, ...)
-{
-    char text[400];
-    va_list ap;
-
-    va_start(ap, fmt);
-    vsnprintf(text, sizeof text, fmt, ap);
-    va_end(ap);
-    return str_list_add(out, text, e);
-}
-
 static enum rc say_damage(const struct datadir *d, struct str_list *out, struct err *e)
 {
     const struct wal_damage *w = &d->log->damage;
 
-    TRY(say(out, e,
-            "entries from %" PRIu64 " on: the log is damaged in %s at offset %" PRIu64
-            " (%s)",
-            d->last + 1, w->segment, w->offset, w->reason));
+    TRY(str_list_format(out, e,
+                        "entries from %" PRIu64
+                        " on: the log is damaged in %s at offset %" PRIu64 " (%s)",
+                        d->last + 1, w->segment, w->offset, w->reason));
     if (w->follows)
-        TRY(say(out, e,
-                "what the records behind the damage say, the first of them at offset "
-                "%" PRIu64 ": without the one that is damaged they cannot be applied",
-                w->follows_at));
+        TRY(str_list_format(
+            out, e,
+            "what the records behind the damage say, the first of them at offset "
+            "%" PRIu64 ": without the one that is damaged they cannot be applied",
+            w->follows_at));
     if (d->log->state.commit > d->last)
-        TRY(say(out, e,
-                "entries %" PRIu64 " to %" PRIu64 " were committed and are missing",
-                d->last + 1, d->log->state.commit));
+        TRY(str_list_format(
+            out, e, "entries %" PRIu64 " to %" PRIu64 " were committed and are missing",
+            d->last + 1, d->log->state.commit));
     return RC_OK;
 }
 
@@ -119,32 +110,35 @@ enum rc datadir_lost(const struct datadir *d, struct str_list *out, struct err *
         return say_damage(d, out, e);
     case DATADIR_GAP:
         if (d->log->first_index <= d->applied + 1)
-            return say(out, e,
-                       "entries from %" PRIu64
-                       " on: the log's are not those that were committed",
-                       d->applied + 1);
-        TRY(say(out, e, "entries %" PRIu64 " to %" PRIu64 ": they are in no file",
-                d->applied + 1, d->log->first_index - 1));
-        return say(out, e,
-                   "entries %" PRIu64 " to %" PRIu64
-                   ": they are in the log, but what came before them is not",
-                   d->log->first_index, d->log->last_index);
+            return str_list_format(out, e,
+                                   "entries from %" PRIu64
+                                   " on: the log's are not those that were committed",
+                                   d->applied + 1);
+        TRY(str_list_format(out, e,
+                            "entries %" PRIu64 " to %" PRIu64 ": they are in no file",
+                            d->applied + 1, d->log->first_index - 1));
+        return str_list_format(out, e,
+                               "entries %" PRIu64 " to %" PRIu64
+                               ": they are in the log, but what came before them is not",
+                               d->log->first_index, d->log->last_index);
     case DATADIR_BEHIND:
-        return say(out, e,
-                   "entries from %" PRIu64
-                   " on, if there were any: the log ends at %" PRIu64
-                   ", before the database",
-                   d->applied + 1, d->log->last_index);
+        return str_list_format(out, e,
+                               "entries from %" PRIu64
+                               " on, if there were any: the log ends at %" PRIu64
+                               ", before the database",
+                               d->applied + 1, d->log->last_index);
     case DATADIR_FOREIGN:
-        return say(out, e,
-                   "entries from %" PRIu64 " on: the log is of another history than the "
-                   "database",
-                   d->applied + 1);
+        return str_list_format(out, e,
+                               "entries from %" PRIu64
+                               " on: the log is of another history than the "
+                               "database",
+                               d->applied + 1);
     case DATADIR_NO_LOG:
     case DATADIR_NO_DATA:
         break;
     }
-    return say(out, e, "entries from %" PRIu64 " on: there is no log", d->applied + 1);
+    return str_list_format(out, e, "entries from %" PRIu64 " on: there is no log",
+                           d->applied + 1);
 }
 
 /* ---- whose rules ------------------------------------------------------------------- */

@@ -103,6 +103,24 @@ static size_t list_copies(const struct recover_scene *s, const struct recover_ve
     return directories;
 }
 
+/* Without a database, and with a log that no state can be made of. */
+static bool is_log_only(const struct recover_copy *c)
+{
+    return strcmp(c->verdict, "no-data") == 0 && c->index > 0;
+}
+
+static void from_log(const struct recover_copy *c, char *out, size_t n)
+{
+    char shell[WORD_SIZE];
+
+    snprintf(out, n, "holdfast snapshot log");
+    put(out, n, " ", word(c->path, shell));
+    if (c->wal_dir != NULL) {
+        put(out, n, " ", "--wal-dir");
+        put(out, n, " ", word(c->wal_dir, shell));
+    }
+}
+
 /* The same question again, for when more is known. */
 static enum rc assess_again(const struct recover_scene *s, struct recover_verdict *v,
                             struct err *e)
@@ -429,6 +447,13 @@ static enum rc note_on_damaged(struct recover_verdict *v, const struct recover_c
     char command[2 * WORD_SIZE + 120];
 
     TRY(str_list_format(&v->notes, e, "%s is damaged: %s", what, worst_of(c)));
+    if (is_log_only(c)) {
+        from_log(c, command, sizeof command);
+        return str_list_format(&v->notes, e,
+                               "no cluster can be built on that log, but what was "
+                               "written lately is in it: `%s` lists it",
+                               command);
+    }
     if (v->best == NULL || !can_be_applied(c) || recover_compare(c, v->best) >= 0)
         return RC_OK;
     from_directory(c, command, sizeof command);

@@ -294,6 +294,9 @@ enum rc salvage_log_apply(const struct salvage_request *q, int fd, const char *n
         TRY(alone(q, out, &done, e));
     if (!done && !readable) {
         *e = *why;
+        err_hint(e,
+                 "no state can be made of its log alone; `holdfast snapshot log` lists "
+                 "what that says");
         return why->code;
     }
     if (!done)

@@ -142,6 +142,23 @@ DISASTER_ROW(d12_only_a_log_that_begins_with_the_cluster, "3.5")
     recovers_all(&s);
 }
 
+/* What was written behind the restore can be had all the same, to be written again. */
+static void lists_what_is_left(const struct scene *s)
+{
+    OWNED(json) told = NULL;
+    TOOL(p, 0, "snapshot", "log", s->dir, "--prefix", "ledger/", "--values", "--json");
+    const struct json *asked;
+
+    flow_json(&p, &told);
+    asked = json_get(told, "requests");
+    cr_assert_eq(json_count(asked), FEW);
+    for (size_t i = 0; i < FEW; i++) {
+        cr_assert_str_eq(flow_text(json_at(asked, i), "what"), "put");
+        cr_assert_str_eq(flow_text(json_at(asked, i), "value"), "a2VwdA==");
+    }
+    cr_assert_str_eq(flow_text(json_at(asked, FEW - 1), "key"), "bGVkZ2VyLzM5");
+}
+
 /* A restore began it: what was restored is not in it, so it is not made up. */
 DISASTER_ROW(d12_only_a_log_that_was_cut, "3.6")
 {
@@ -155,6 +172,7 @@ DISASTER_ROW(d12_only_a_log_that_was_cut, "3.6")
     go_on(&s, NULL);
     remove_tree(part(&s, db));
     refused_by_from_data_dir(&s, "what was restored is not in it");
+    lists_what_is_left(&s);
     DISASTER_REFUSED(&s.c, 5, "no copy tells who belongs", s.dir);
     remove_tree(s.dir);
     DISASTER_PLAN(&s.c, "plan.json", &plan, "--backup", s.backup, "--data-dir", s.dir,
@@ -193,6 +211,16 @@ static void spoil(const char *file)
     golden_write(file, all.p, all.n);
 }
 
+static void salvages_all(const struct scene *s)
+{
+    OWNED(json) made = NULL;
+    TOOL(p, 0, "snapshot", "salvage", s->dir, "-o", path_in(s->c.dir, "saved.db"),
+         "--json");
+
+    flow_json(&p, &made);
+    cr_assert_eq((uint32_t)flow_number(made, "hashkv"), s->hash.hash);
+}
+
 /* The log begins with the cluster: without the database all of it is made again. */
 DISASTER_ROW(d14_the_database_is_damaged_and_the_log_is_whole, "3.5")
 {
@@ -204,6 +232,7 @@ DISASTER_ROW(d14_the_database_is_damaged_and_the_log_is_whole, "3.5")
     DISASTER_REFUSED(&s.c, 3, "no copy is sound", s.dir);
     refused_by_from_data_dir(&s, "the log is complete: of a copy of the directory "
                                  "without member/snap/db");
+    salvages_all(&s);
     PEER(away, "mv", part(&s, db), path_in(s.c.dir, "damaged"));
     recovers_all(&s);
 }
