@@ -97,3 +97,17 @@ CASE(packaging, the_example_is_a_configuration)
     OK(agent_config_parse((struct bytes){ text, n }, "holdfast.yaml", &f, &e), &e);
     cr_assert_not_null(f->clusters[0].backup);
 }
+
+/* Under systemd SQLite, as root, gives its files to root: a filter without @chown ended the
+ * agent at once. And what no one thought of is refused, not the end of a backup. */
+CASE(packaging, the_unit_lets_a_database_be_opened_as_root)
+{
+    AT_END(mem_end) uint8_t *text = NULL;
+    struct err e = { 0 };
+    size_t n;
+
+    OK(os_read_file("packaging/systemd/holdfast-agent.service", FILE_MAX, &text, &n, &e),
+       &e);
+    cr_assert_not_null(memmem(text, n, "\nSystemCallFilter=@chown ", 25));
+    cr_assert_not_null(memmem(text, n, "\nSystemCallErrorNumber=EPERM\n", 29));
+}
