@@ -1,6 +1,7 @@
 #include <stdio.h>
 
 #include "crypto/secret.h"
+#include "http/date.h"
 #include "storage/s3_inside.h"
 #include "storage/s3_keys.h"
 #include "storage/s3_time.h"
@@ -43,7 +44,7 @@ int64_t s3_now(const struct s3_answer *a)
 {
     int64_t now;
 
-    return s3_time_from_http(a->date, &now) ? now : clock_unix_ms() / 1000;
+    return http_date(a->date, &now) ? now : clock_unix_ms() / 1000;
 }
 
 bool s3_is_versioned(const struct s3_answer *a)
@@ -65,7 +66,7 @@ static enum rc stat_of(struct store *base, const char *key, struct store_info *o
         return rc;
     if (!str_to_u64(a.length, &out->size))
         return err_set(e, RC_CORRUPT, "the store does not tell the size of '%s'", key);
-    out->modified_ms = s3_time_from_http(a.modified, &modified) ? modified * 1000 : 0;
+    out->modified_ms = http_date(a.modified, &modified) ? modified * 1000 : 0;
     out->locked_until = s3_locked_until(&a);
     return RC_OK;
 }
@@ -149,6 +150,13 @@ static enum rc fill(struct s3 *s, const struct store_options *o, struct err *e)
     s->stall_ms = store_stall_ms(o);
     TRY(check_keys(o, e));
     return s3_connect(s, &s->http, e);
+}
+
+enum rc store_check_s3(const char *url, struct err *e)
+{
+    AT_END(s3_place_clear) struct s3_place p = { 0 };
+
+    return s3_place_parse(url, &p, e);
 }
 
 enum rc store_open_s3(const struct store_options *o, struct store **out, struct err *e)

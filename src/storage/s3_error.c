@@ -1,8 +1,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "http/date.h"
 #include "storage/s3_call.h"
-#include "storage/s3_time.h"
 #include "util/str.h"
 
 enum { TOLERATED_S = 15 * 60 };
@@ -61,7 +61,7 @@ static bool looks_skewed(const struct s3_answer *a, int64_t now)
 {
     int64_t there;
 
-    return a->status == 403 && a->code[0] == '\0' && s3_time_from_http(a->date, &there) &&
+    return a->status == 403 && a->code[0] == '\0' && http_date(a->date, &there) &&
            (there - now > TOLERATED_S || now - there > TOLERATED_S);
 }
 
@@ -71,7 +71,7 @@ static enum rc skewed(const struct s3_answer *a, int64_t now, struct err *e)
     int64_t there, apart;
     char text[32];
 
-    if (!s3_time_from_http(a->date, &there))
+    if (!http_date(a->date, &there))
         return err_set(e, RC_AUTH,
                        "this machine's clock is not the store's" HINT "set the clock");
     apart = now > there ? now - there : there - now;

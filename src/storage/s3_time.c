@@ -4,17 +4,6 @@
 #include <string.h>
 #include <time.h>
 
-bool s3_time_from_http(const char *text, int64_t *out)
-{
-    struct tm tm = { 0 };
-    const char *rest = strptime(text, "%a, %d %b %Y %H:%M:%S GMT", &tm);
-
-    if (rest == NULL || *rest != '\0')
-        return false;
-    *out = timegm(&tm);
-    return true;
-}
-
 bool s3_time_from_iso(const char *text, int64_t *out_ms)
 {
     struct tm tm = { 0 };

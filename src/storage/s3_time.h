@@ -5,8 +5,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* "Sat, 21 Nov 2026 15:03:14 GMT" of a header. */
-bool s3_time_from_http(const char *text, int64_t *out);
 /* "2026-11-21T15:03:14.123Z" of a list, with or without the fraction; milliseconds. */
 bool s3_time_from_iso(const char *text, int64_t *out_ms);
 

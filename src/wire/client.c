@@ -3,8 +3,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
+#include "http/date.h"
 #include "util/mem.h"
 #include "util/str.h"
 
@@ -233,16 +233,14 @@ static enum rc on_page_header(void *arg, struct bytes name, struct bytes value,
                               struct err *e)
 {
     struct page *p = arg;
-    struct tm tm = { 0 };
     char text[40];
 
     (void)e;
     snprintf(text, sizeof text, "%.*s", (int)(value.n < 39 ? value.n : 39),
              (const char *)value.p);
     /* HTTP/1.1 has names as the server spells them. */
-    if (name.n == 4 && strncasecmp((const char *)name.p, "date", 4) == 0 &&
-        strptime(text, "%a, %d %b %Y %H:%M:%S GMT", &tm) != NULL)
-        p->told->date = (int64_t)timegm(&tm);
+    if (name.n == 4 && strncasecmp((const char *)name.p, "date", 4) == 0)
+        (void)http_date(text, &p->told->date);
     return RC_OK;
 }
 
