@@ -49,11 +49,6 @@ void json_set_str(struct json *o, const char *key, const char *value)
     put(o, key, value == NULL ? NULL : json_object_new_string(value));
 }
 
-void json_set_bytes(struct json *o, const char *key, struct bytes value)
-{
-    put(o, key, json_object_new_string_len((const char *)value.p, (int)value.n));
-}
-
 void json_set_u64(struct json *o, const char *key, uint64_t value)
 {
     put(o, key, json_object_new_uint64(value));

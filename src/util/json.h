@@ -23,7 +23,6 @@ void json_free(struct json *j);
 OWN_DEFINE(json)
 
 void json_set_str(struct json *o, const char *key, const char *value); /* NULL: null */
-void json_set_bytes(struct json *o, const char *key, struct bytes value);
 void json_set_u64(struct json *o, const char *key, uint64_t value);
 void json_set_i64(struct json *o, const char *key, int64_t value);
 void json_set_double(struct json *o, const char *key, double value);
