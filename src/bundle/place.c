@@ -7,26 +7,13 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "storage/posix.h"
 #include "storage/temp.h"
 #include "util/log.h"
 #include "util/mem.h"
 #include "util/os.h"
 
 enum { DIRECTORY = O_RDONLY | O_DIRECTORY };
-
-static enum rc check_absent(const struct place *p, struct err *e)
-{
-    OWNED_FD int fd = os.openat(p->parent, p->base, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0);
-
-    if (fd >= 0)
-        return err_set(e, RC_REFUSED,
-                       "'%s' exists already" HINT
-                       "nothing is overwritten; choose another directory",
-                       p->path);
-    if (errno != ENOENT)
-        return err_sys(e, RC_STORAGE, "cannot look for '%s'", p->path);
-    return RC_OK;
-}
 
 /* Ours, and nobody works on it: what a crash left holds keys and tokens. */
 static void sweep_one(const struct place *p, const char *name)
@@ -69,7 +56,7 @@ enum rc place_open(struct place *p, const char *path, struct err *e)
     TRY(os_open_parent(p->path, &p->parent, &p->base, e));
     if (p->base[0] == '\0' || strcmp(p->base, ".") == 0 || strcmp(p->base, "..") == 0)
         return err_set(e, RC_USAGE, "'%s' names no directory to make", path);
-    TRY(check_absent(p, e));
+    TRY(posix_check_absent(p->parent, p->base, p->path, e));
     TRY(sweep(p, e));
     TRY(temp_name(p->base, temp, e));
     TRY(os_mkdir(p->parent, temp, e));

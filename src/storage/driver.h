@@ -44,6 +44,11 @@ typedef enum rc store_open_fn(const struct store_options *o, struct store **out,
                               struct err *e);
 store_open_fn store_open_directory, store_open_sftp, store_open_s3, store_open_memory;
 
+/* What that says of a URL alone. */
+typedef enum rc store_check_fn(const char *url, struct err *e);
+store_check_fn store_check_directory, store_check_sftp, store_check_s3,
+    store_check_memory;
+
 /* A driver's beginning: zeroed memory of `size` bytes with `ops` and a copy of `name`. On
  * a later failure of the driver's own store_free ends it. */
 enum rc store_new(const struct store_ops *ops, size_t size, const char *name, void *out,

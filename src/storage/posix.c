@@ -97,21 +97,38 @@ enum rc posix_check_directory(int dir, const char *path, struct err *e)
 }
 
 /* O_PATH looks at the name itself: a link is a link, a FIFO does not hang. */
-static enum rc check_absent(const struct posix_put *p, struct err *e)
+static int look_at(int dir, const char *name)
 {
-    OWNED_FD int fd = os.openat(p->dir, p->name, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0);
-    struct stat st;
+    return os.openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0);
+}
 
-    if (fd >= 0 && p->replace && os.fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
-        return RC_OK;
+enum rc posix_check_absent(int dir, const char *name, const char *path, struct err *e)
+{
+    OWNED_FD int fd = look_at(dir, name);
+
     if (fd >= 0)
         return err_set(e, RC_REFUSED,
                        "'%s' exists already" HINT
                        "nothing is overwritten; choose another name or remove it",
-                       p->path);
+                       path);
     if (errno != ENOENT)
-        return err_sys(e, RC_STORAGE, "cannot look for '%s'", p->path);
+        return err_sys(e, RC_STORAGE, "cannot look for '%s'", path);
     return RC_OK;
+}
+
+static bool is_regular(int dir, const char *name)
+{
+    OWNED_FD int fd = look_at(dir, name);
+    struct stat st;
+
+    return fd >= 0 && os.fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+static enum rc check_absent(const struct posix_put *p, struct err *e)
+{
+    if (p->replace && is_regular(p->dir, p->name))
+        return RC_OK;
+    return posix_check_absent(p->dir, p->name, p->path, e);
 }
 
 static enum rc open_directory(struct posix_put *p, struct err *e)

@@ -42,6 +42,10 @@ enum rc posix_put_at(int dir, const char *path, const struct posix_put_options *
 /* RC_REFUSED when anybody may write to the open directory of `path`. */
 enum rc posix_check_directory(int dir, const char *path, struct err *e);
 
+/* RC_REFUSED when the open directory has the name, in any form; a link is not followed.
+ * `path` is for messages. */
+enum rc posix_check_absent(int dir, const char *name, const char *path, struct err *e);
+
 /* Would posix_put_new take this name now? Only what the name itself tells: RC_REFUSED,
  * RC_USAGE, RC_NOTFOUND as above. For whoever has long work to do before the first byte.
  */

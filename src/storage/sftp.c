@@ -491,6 +491,23 @@ static enum rc begin(struct remote *r, const struct store_options *o,
     return sftp_new(&options, &r->sftp, e);
 }
 
+static enum rc parse(const char *url, struct place *out, struct err *e)
+{
+    if (take_url(url, out))
+        return RC_OK;
+    return err_set(e, RC_USAGE,
+                   "'%.200s' is no SFTP address" HINT
+                   "write sftp://USER@HOST:PORT/DIR, with an absolute directory",
+                   url);
+}
+
+enum rc store_check_sftp(const char *url, struct err *e)
+{
+    struct place p = { 0 };
+
+    return parse(url, &p, e);
+}
+
 enum rc store_open_sftp(const struct store_options *o, struct store **out, struct err *e)
 {
     AT_END(mem_end) char *name = NULL;
@@ -498,11 +515,7 @@ enum rc store_open_sftp(const struct store_options *o, struct store **out, struc
     struct remote *r = NULL;
     struct place p = { 0 };
 
-    if (!take_url(o->url, &p))
-        return err_set(e, RC_USAGE,
-                       "'%.200s' is no SFTP address" HINT
-                       "write sftp://USER@HOST:PORT/DIR, with an absolute directory",
-                       o->url);
+    TRY(parse(o->url, &p, e));
     TRY(str_format(&name, e, "sftp://%s@%s%s%.0u%s", p.user, p.host,
                    p.port == 0 ? "" : ":", p.port, p.path));
     TRY(store_new(&remote_ops, sizeof *r, name, &r, e));

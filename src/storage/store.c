@@ -80,37 +80,54 @@ static enum rc check_prefix(const char *prefix, struct err *e)
 /* ---- opening
  * --------------------------------------------------------------------------- */
 
-static const struct {
+struct kind {
     const char *begins;
     store_open_fn *open;
-} places[] = {
-    { "file://", store_open_directory },
-    { "sftp://", store_open_sftp },
-    { "memory:", store_open_memory },
-    { "s3://", store_open_s3 },
+    store_check_fn *check;
 };
 
-static store_open_fn *opener_of(const char *url)
+static const struct kind directory = { "", store_open_directory, store_check_directory };
+
+static const struct kind kinds[] = {
+    { "file://", store_open_directory, store_check_directory },
+    { "sftp://", store_open_sftp, store_check_sftp },
+    { "memory:", store_open_memory, store_check_memory },
+    { "s3://", store_open_s3, store_check_s3 },
+};
+
+static const struct kind *kind_of(const char *url)
 {
-    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++)
-        if (strncmp(url, places[i].begins, strlen(places[i].begins)) == 0)
-            return places[i].open;
-    return strstr(url, "://") == NULL ? store_open_directory : NULL;
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        if (strncmp(url, kinds[i].begins, strlen(kinds[i].begins)) == 0)
+            return &kinds[i];
+    return url[0] != '\0' && strstr(url, "://") == NULL ? &directory : NULL;
 }
 
-enum rc store_open(const struct store_options *o, struct store **out, struct err *e)
+static enum rc no_place(const char *url, struct err *e)
 {
-    store_open_fn *opener = o->url == NULL ? NULL : opener_of(o->url);
     char shown[200];
 
-    if (opener != NULL && o->url[0] != '\0')
-        return opener(o, out, e);
-    str_printable(shown, sizeof shown, bytes_str(o->url == NULL ? "" : o->url));
+    str_printable(shown, sizeof shown, bytes_str(url));
     return err_set(e, RC_USAGE,
                    "'%s' names no place that objects can be kept in" HINT
                    "give a directory, file:///DIR, s3://BUCKET/PREFIX or "
                    "sftp://USER@HOST/DIR",
                    shown);
+}
+
+enum rc store_open(const struct store_options *o, struct store **out, struct err *e)
+{
+    const char *url = o->url == NULL ? "" : o->url;
+    const struct kind *k = kind_of(url);
+
+    return k == NULL ? no_place(url, e) : k->open(o, out, e);
+}
+
+enum rc store_check_url(const char *url, struct err *e)
+{
+    const struct kind *k = kind_of(url);
+
+    return k == NULL ? no_place(url, e) : k->check(url, e);
 }
 
 enum rc store_new(const struct store_ops *ops, size_t size, const char *name, void *out,

@@ -37,6 +37,9 @@ struct store_options {
 /* RC_USAGE for a URL that says nothing. Only looks at the URL and local files: the first
  * call that needs the other side makes the connection. */
 enum rc store_open(const struct store_options *o, struct store **out, struct err *e);
+
+/* Could store_open mean something by it? RC_USAGE. Looks at the text alone. */
+enum rc store_check_url(const char *url, struct err *e);
 void store_free(struct store *s); /* NULL is fine */
 OWN_DEFINE(store)
 

@@ -246,13 +246,20 @@ static const struct store_ops memory_ops = {
     .release = memory_release,
 };
 
+enum rc store_check_memory(const char *url, struct err *e)
+{
+    if (strcmp(url, "memory:") == 0)
+        return RC_OK;
+    return err_set(e, RC_USAGE, "'%s' says more than 'memory:'" HINT "leave it away",
+                   url);
+}
+
 enum rc store_open_memory(const struct store_options *o, struct store **out,
                           struct err *e)
 {
     struct memory *m = NULL;
 
-    if (strcmp(o->url, "memory:") != 0)
-        return err_set(e, RC_USAGE, "'%s' says more than 'memory:'", o->url);
+    TRY(store_check_memory(o->url, e));
     TRY(store_new(&memory_ops, sizeof *m, o->url, &m, e));
     *out = &m->base;
     return RC_OK;

@@ -410,18 +410,30 @@ static const struct store_ops directory_ops = {
     .release = directory_release,
 };
 
+static const char scheme[] = "file://";
+
+static const char *path_of(const char *url)
+{
+    bool named = strncmp(url, scheme, sizeof scheme - 1) == 0;
+
+    return named ? url + sizeof scheme - 1 : url;
+}
+
+enum rc store_check_directory(const char *url, struct err *e)
+{
+    if (path_of(url) == url || path_of(url)[0] == '/')
+        return RC_OK;
+    return err_set(e, RC_USAGE, "'%s' names no local directory" HINT "write file:///DIR",
+                   url);
+}
+
 enum rc store_open_directory(const struct store_options *o, struct store **out,
                              struct err *e)
 {
-    static const char scheme[] = "file://";
-    bool named = strncmp(o->url, scheme, sizeof scheme - 1) == 0;
-    const char *path = named ? o->url + sizeof scheme - 1 : o->url;
     struct directory *d = NULL;
 
-    if (named && path[0] != '/')
-        return err_set(e, RC_USAGE,
-                       "'%s' names no local directory" HINT "write file:///DIR", o->url);
-    TRY(store_new(&directory_ops, sizeof *d, path, &d, e));
+    TRY(store_check_directory(o->url, e));
+    TRY(store_new(&directory_ops, sizeof *d, path_of(o->url), &d, e));
     d->root = -1;
     d->allow_same_filesystem = o->allow_same_filesystem;
     *out = &d->base;

@@ -68,6 +68,40 @@ CASE(store, places_that_say_nothing_are_refused)
     }
 }
 
+CASE(store, a_url_is_judged_by_its_text_alone)
+{
+    static const char *const good[] = {
+        "/nowhere/at/all",
+        "file:///nowhere/at/all",
+        "memory:",
+        "s3://bucket/prefix",
+        "s3://bucket?endpoint=https://s3.example.com",
+        "sftp://me@nowhere.invalid/dir",
+    };
+    static const char *const bad[] = {
+        "",
+        "file://relative",
+        "s3://",
+        "s3://b?endpoint=gopher://x",
+        "s3://b?color=red",
+        "sftp://host",
+        "ftp://host/dir",
+        "memory:x",
+    };
+
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        struct err e = { 0 };
+
+        OK(store_check_url(good[i], &e), &e);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct err e = { 0 };
+
+        cr_assert_eq(store_check_url(bad[i], &e), RC_USAGE, "'%s'", bad[i]);
+        cr_assert_str_not_empty(e.hint, "'%s': %s", bad[i], e.why);
+    }
+}
+
 CASE(store, keys_are_checked_whoever_asks)
 {
     char long_part[202], long_key[514];
