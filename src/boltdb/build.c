@@ -12,6 +12,8 @@ enum {
     ELEMENTS_MAX = 65534,
     FILL_DEFAULT = 90,
     INLINE_PART = 4, /* bbolt inlines a bucket of up to this part of a page */
+    LEAF_PAGES = 8,
+    UNUSED_PART = 16, /* of a leaf may stay unused: up to this part */
 };
 #define VALUE_MAX ((uint64_t)INT32_MAX - 1)
 
@@ -34,6 +36,7 @@ struct bolt_builder {
     struct bolt_target target;
     uint32_t page_size;
     uint64_t fill;  /* bytes at which a page is full */
+    uint64_t leaf;  /* bytes of the largest leaf of more than KEYS_MIN pairs */
     uint64_t next;  /* page */
     uint8_t *own;   /* PIECE bytes, when the target lends none */
     uint8_t *piece; /* `room` bytes, of which `held` wait for the target */
@@ -152,11 +155,14 @@ enum rc bolt_builder_new(const struct bolt_target *target,
         o.page_size = 4096;
     if (o.fill_percent == 0)
         o.fill_percent = FILL_DEFAULT;
+    if (o.leaf_pages == 0)
+        o.leaf_pages = LEAF_PAGES;
     TRY(check_options(&o, e));
     TRY(mem_new(&b, sizeof *b, "a database builder", e));
     b->target = *target;
     b->page_size = o.page_size;
     b->fill = (uint64_t)o.page_size * o.fill_percent / 100;
+    b->leaf = (uint64_t)o.page_size * o.leaf_pages;
     b->next = 2;
     grower_init(&b->bucket);
     grower_init(&b->root);
@@ -167,15 +173,20 @@ enum rc bolt_builder_new(const struct bolt_target *target,
 
 /* ---- pages ------------------------------------------------------------------------ */
 
+static uint64_t extent_of(const struct bolt_builder *b, uint64_t size)
+{
+    return (size + b->page_size - 1) / b->page_size * b->page_size;
+}
+
 /* The first n elements become the next page, which *id names. */
 static enum rc write_page(struct bolt_builder *b, const struct draft *d, uint32_t n,
                           uint64_t *id, struct err *e)
 {
-    uint64_t size = draft_size_of(d, n);
-    uint64_t pages = (size + b->page_size - 1) / b->page_size;
+    uint64_t size = draft_size_of(d, n), extent = extent_of(b, size);
+    uint64_t pages = extent / b->page_size;
 
     TRY(draft_write(d, n, b->next, (uint32_t)(pages - 1), put, b, e));
-    TRY(pad(b, pages * b->page_size - size, e));
+    TRY(pad(b, extent - size, e));
     *id = b->next;
     b->next += pages;
     return RC_OK;
@@ -184,6 +195,27 @@ static enum rc write_page(struct bolt_builder *b, const struct draft *d, uint32_
 static bool is_full(const struct bolt_builder *b, const struct draft *d, uint64_t more)
 {
     return d->count == ELEMENTS_MAX || (d->count >= KEYS_MIN && d->size + more > b->fill);
+}
+
+/* Pairs of some thousand bytes end well before their page does, and what is left would be
+ * written, kept and read for nothing: a quarter of a database of Kubernetes. So their
+ * leaf goes on over several pages until little is left of the last one. */
+static bool leaf_goes_on(const struct bolt_builder *b, uint64_t size, uint64_t more)
+{
+    uint64_t extent = extent_of(b, size);
+    uint64_t full = extent == b->page_size ? b->fill : extent;
+    uint64_t unused = size < full ? full - size : 0;
+
+    if (extent_of(b, size + more) > b->leaf)
+        return false;
+    return (extent > b->page_size && more <= unused) || unused * UNUSED_PART > full;
+}
+
+static bool leaf_is_full(const struct bolt_builder *b, const struct draft *d,
+                         uint64_t more)
+{
+    return is_full(b, d, more) &&
+           (d->count == ELEMENTS_MAX || !leaf_goes_on(b, d->size, more));
 }
 
 static enum rc add_child(struct bolt_builder *b, struct level *level, struct bytes key,
@@ -235,7 +267,7 @@ static enum rc add_pair(struct bolt_builder *b, struct grower *g, uint32_t flags
 {
     const struct draft_element element = { .flags = flags };
 
-    if (is_full(b, &g->leaf, BOLT_ELEMENT + key.n + value.n))
+    if (leaf_is_full(b, &g->leaf, BOLT_ELEMENT + key.n + value.n))
         TRY(write_leaf(b, g, e));
     return draft_add(&g->leaf, &element, key, value, e);
 }

@@ -28,6 +28,8 @@ struct bolt_build_options {
     uint32_t page_size;    /* 0: 4096 */
     unsigned fill_percent; /* 0: 90, what etcd's own defrag leaves (server/storage/backend
                               defrag: FillPercent 0.9) */
+    unsigned leaf_pages; /* 0: 8. So many pages may one leaf take, so that little of them
+                            stays unused; 1: no more than two pairs take anyway */
 };
 
 struct bolt_builder;

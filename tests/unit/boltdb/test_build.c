@@ -61,9 +61,10 @@ static void rebuild(const struct image *from, const struct bolt_build_options *o
 
 CASE(boltdb_build, keeps_every_pair_of_golden_files)
 {
-    static const struct bolt_build_options options[] = { { 0, 0 },     { 4096, 100 },
-                                                         { 512, 0 },   { 512, 10 },
-                                                         { 16384, 0 }, { 65536, 100 } };
+    static const struct bolt_build_options options[] = {
+        { 0, 0, 0 },    { 4096, 100, 1 }, { 4096, 100, 100 }, { 512, 0, 0 },
+        { 512, 10, 3 }, { 16384, 0, 0 },  { 65536, 100, 2 },
+    };
 
     for (size_t i = 0; i < GOLDEN_COUNT; i++) {
         OWNED_IMAGE from = golden_load(golden_names[i]);
@@ -140,7 +141,9 @@ CASE(boltdb_build, writes_metas_that_the_next_commit_overwrites_rightly)
  * every number of children around a full branch comes by. */
 static void every_count(unsigned fill, unsigned most)
 {
-    const struct bolt_build_options options = { .page_size = 512, .fill_percent = fill };
+    const struct bolt_build_options options = { .page_size = 512,
+                                                .fill_percent = fill,
+                                                .leaf_pages = 1 };
 
     for (unsigned leaves = 1; leaves <= most; leaves++) {
         OWNED_IMAGE db = { 0 };
@@ -237,12 +240,48 @@ CASE(boltdb_build, adds_overflow_only_beyond_a_full_page)
     cr_assert_eq(one_pair(4096, 1, 5000000).overflow_pages, 1220);
 }
 
+static struct bolt_walk_result leaves_of(unsigned leaf_pages, unsigned pairs,
+                                         size_t value)
+{
+    const struct bolt_build_options options = { .leaf_pages = leaf_pages };
+    OWNED_IMAGE db = { 0 };
+    struct totals t = { 0 };
+    struct err e = { 0 };
+
+    OK(build_uniform(&options, 1, pairs, value, &db, &e), &e);
+    cr_assert(!both_agree(db.p, db.n, 1000, "uniform", (unsigned)value));
+    return expect_clean(&db, &t, "uniform", (unsigned)value);
+}
+
+/* A pair takes 2514 bytes with its element. Two leave 3148 of two pages unused, eight
+ * only 352 of five. */
+CASE(boltdb_build, leaves_little_of_a_leaf_unused)
+{
+    const struct bolt_walk_result two = leaves_of(1, 800, 2480),
+                                  eight = leaves_of(0, 800, 2480);
+
+    cr_assert_eq(two.pages - two.overflow_pages, 400 + 4 + 1 + 1);
+    cr_assert_eq(two.overflow_pages, 400);
+    cr_assert_eq(eight.pages - eight.overflow_pages, 100 + 1 + 1);
+    cr_assert_eq(eight.overflow_pages, 400);
+}
+
+/* Where pairs are small, a page has room for more all the same, and two large ones are as
+ * many as a leaf must have. */
+CASE(boltdb_build, needs_no_more_pages_for_small_pairs_or_large_ones)
+{
+    cr_assert_eq(leaves_of(0, 5000, 100).overflow_pages, 0);
+    cr_assert_eq(leaves_of(0, 100, 20000).overflow_pages,
+                 leaves_of(1, 100, 20000).overflow_pages);
+}
+
 /* Random trees: what went in comes out, in order, whatever the sizes. */
 CASE(boltdb_build, keeps_random_trees)
 {
     for (unsigned seed = 1; seed <= 60; seed++) {
         const struct bolt_build_options options = { .page_size = 512U << seed % 4,
-                                                    .fill_percent = 10 + seed % 91 };
+                                                    .fill_percent = 10 + seed % 91,
+                                                    .leaf_pages = seed % 10 };
         OWNED_IMAGE db = { 0 };
         const struct bolt_target target = target_of(&db);
         OWNED(bolt_builder) b = NULL;
@@ -391,9 +430,9 @@ CASE(boltdb_build, makes_pages_in_what_the_target_lends)
 
 CASE(boltdb_build, refuses_odd_options)
 {
-    static const struct bolt_build_options bad[] = { { 511, 0 },  { 256, 0 },
-                                                     { 5000, 0 }, { 131072, 0 },
-                                                     { 0, 9 },    { 0, 101 } };
+    static const struct bolt_build_options bad[] = { { 511, 0, 0 },  { 256, 0, 0 },
+                                                     { 5000, 0, 0 }, { 131072, 0, 0 },
+                                                     { 0, 9, 0 },    { 0, 101, 0 } };
     const struct bolt_target target = { 0 };
 
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {

@@ -269,7 +269,7 @@ struct buf model_image(const struct model *m, bool trailer)
 {
     struct buf image = { 0 };
     const struct bolt_target target = image_target(&image);
-    const struct bolt_build_options loose = { .fill_percent = 30 };
+    const struct bolt_build_options loose = { .fill_percent = 30, .leaf_pages = 1 };
     OWNED(bolt_builder) b = NULL;
     struct err e = { 0 };
     uint64_t size;
