@@ -69,12 +69,16 @@ static void show_side(struct result *r, const char *label, const char *key,
         result_str(r, label, key, NULL);
         return;
     }
-    snprintf(text, sizeof text, "rev %" PRId64 " (%zu B)", record->rev.main,
-             record->kv.value.n);
+    if (record->rev.tombstone)
+        snprintf(text, sizeof text, "rev %" PRId64 " (deleted)", record->rev.main);
+    else
+        snprintf(text, sizeof text, "rev %" PRId64 " (%zu B)", record->rev.main,
+                 record->kv.value.n);
     result_str(r, label, NULL, text);
     side = result_new();
+    result_bool(side, NULL, "deleted", record->rev.tombstone);
     result_i64(side, NULL, "create_revision", record->kv.create);
-    result_i64(side, NULL, "mod_revision", record->kv.mod);
+    result_i64(side, NULL, "mod_revision", record->rev.main);
     result_i64(side, NULL, "version", record->kv.version);
     result_i64(side, NULL, "lease", record->kv.lease);
     result_u64(side, NULL, "value_size", record->kv.value.n);
@@ -85,7 +89,7 @@ static struct result *change_row(const struct snap_change *c)
 {
     static const char *const signs[] = { "+", "-", "~" };
     struct result *r = result_new();
-    bool key = c->subject == SNAP_KEY;
+    bool key = c->subject == SNAP_KEY || c->subject == SNAP_HISTORY;
 
     result_str(r, "Change", NULL, signs[c->kind]);
     result_str(r, NULL, "change", snap_change_name(c->kind));
@@ -111,7 +115,7 @@ static enum rc on_change(void *arg, const struct snap_change *c, struct err *e)
     struct comparison *d = arg;
 
     d->counts[c->subject][c->kind]++;
-    d->forked += is_forked(c);
+    d->forked += c->subject == SNAP_KEY && is_forked(c);
     return d->rows == NULL ? RC_OK : rows_put(d->rows, change_row(c), e);
 }
 
@@ -121,6 +125,7 @@ static enum rc compare(struct comparison *d, struct rows *to, struct err *e)
     d->forked = 0;
     d->rows = to;
     TRY(snap_diff_keys(&d->before, &d->after, on_change, d, e));
+    TRY(snap_diff_history(&d->before, &d->after, on_change, d, e));
     if (d->args->prefix != NULL)
         return RC_OK;
     return snap_diff_rest(&d->before, &d->after, on_change, d, e);
@@ -279,10 +284,13 @@ const struct command cmd_snapshot_diff = {
         "Compares the newest state of two databases: keys that were added (+), removed "
         "(-) or changed (~, by a revision or by any byte of the value or lease), leases, "
         "users, roles, members and alarms; then what grew, by prefix, history included. "
-        "Values and passwords are not shown.\n\n"
+        "Values and passwords are not shown; a new password shows in the revision of "
+        "auth.\n\n"
         "A key that has the same revision in both and still differs is marked: the two "
         "are then not of one history, as when members diverged or a restore went "
-        "back.\n\n"
+        "back. A row of 'history' is the same of a superseded put or a deletion, at a "
+        "revision that both should have: members that differ only there have equal keys "
+        "and another HashKV.\n\n"
         "Every page of both files is checked first. The exit status tells nothing about "
         "differences; with --json the list `changes` does. Memory grows by 24 bytes a "
         "record of the keys asked for, of both files.",

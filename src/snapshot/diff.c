@@ -16,109 +16,12 @@ const char *snap_change_name(enum snap_change_kind k)
 
 const char *snap_subject_name(enum snap_subject s)
 {
-    static const char *const names[SNAP_SUBJECTS] = { "key",   "lease",  "user",
-                                                      "role",  "member", "removed member",
-                                                      "alarm", "auth" };
+    static const char *const names[SNAP_SUBJECTS] = {
+        "key",    "history",        "lease", "user", "role",
+        "member", "removed member", "alarm", "auth"
+    };
 
     return names[s];
-}
-
-/* ---- keys ------------------------------------------------------------------------- */
-
-struct side {
-    const struct snap_index *ix;
-    struct snap_key key;
-    struct bytes name; /* of the key at hand */
-    bool ended;
-};
-
-static void advance(struct side *s)
-{
-    do
-        s->ended = !snap_index_next(s->ix, &s->key);
-    while (!s->ended && !snap_index_alive(s->ix, &s->key));
-    if (!s->ended)
-        s->name = snap_index_key(s->ix, s->key.first);
-}
-
-static struct side side_of(const struct snap_look *look)
-{
-    struct side s = { .ix = &look->index };
-
-    advance(&s);
-    return s;
-}
-
-struct diffing {
-    struct side before, after;
-    snap_change_fn *change;
-    void *arg;
-};
-
-static enum rc one_sided(const struct diffing *d, const struct side *s,
-                         enum snap_change_kind kind, struct err *e)
-{
-    struct snap_record record;
-
-    TRY(snap_index_newest(s->ix, &s->key, &record, e));
-    return d->change(d->arg,
-                     &(struct snap_change){
-                         .kind = kind,
-                         .subject = SNAP_KEY,
-                         .name = s->name,
-                         .before = kind == SNAP_REMOVED ? &record : NULL,
-                         .after = kind == SNAP_ADDED ? &record : NULL,
-                     },
-                     e);
-}
-
-static enum rc both_sided(const struct diffing *d, struct err *e)
-{
-    struct snap_record before, after;
-
-    TRY(snap_index_newest(d->before.ix, &d->before.key, &before, e));
-    TRY(snap_index_newest(d->after.ix, &d->after.key, &after, e));
-    if (bytes_equal(before.raw, after.raw)) /* mod_revision is in it */
-        return RC_OK;
-    return d->change(d->arg,
-                     &(struct snap_change){
-                         .kind = SNAP_CHANGED,
-                         .subject = SNAP_KEY,
-                         .name = d->after.name,
-                         .before = &before,
-                         .after = &after,
-                     },
-                     e);
-}
-
-/* Which of the two sides comes next: negative, positive, or both. */
-static int order(const struct diffing *d)
-{
-    if (d->before.ended || d->after.ended)
-        return d->before.ended ? 1 : -1;
-    return bytes_compare(d->before.name, d->after.name);
-}
-
-enum rc snap_diff_keys(const struct snap_look *before, const struct snap_look *after,
-                       snap_change_fn *change, void *arg, struct err *e)
-{
-    struct diffing d = { side_of(before), side_of(after), change, arg };
-
-    while (!d.before.ended || !d.after.ended) {
-        int next = order(&d);
-
-        if (next < 0)
-            TRY(one_sided(&d, &d.before, SNAP_REMOVED, e));
-        else if (next > 0)
-            TRY(one_sided(&d, &d.after, SNAP_ADDED, e));
-        else
-            TRY(both_sided(&d, e));
-        if (next <= 0)
-            advance(&d.before);
-        if (next >= 0)
-            advance(&d.after);
-    }
-    return RC_OK;
 }
 
 /* ---- leases ----------------------------------------------------------------------- */
@@ -349,7 +252,11 @@ static enum rc list_alarms(const struct mvcc_facts *facts, struct items *l, stru
 
 static enum rc list_auth(const struct mvcc_facts *facts, struct items *l, struct err *e)
 {
-    return items_add(l, "authentication", facts->auth_enabled ? "on" : "off", e);
+    char revision[24];
+
+    snprintf(revision, sizeof revision, "%" PRIu64, facts->auth_revision);
+    TRY(items_add(l, "authentication", facts->auth_enabled ? "on" : "off", e));
+    return items_add(l, "revision", revision, e);
 }
 
 static int by_name(const void *a, const void *b)

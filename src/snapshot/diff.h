@@ -8,6 +8,7 @@
 enum snap_change_kind { SNAP_ADDED, SNAP_REMOVED, SNAP_CHANGED };
 enum snap_subject {
     SNAP_KEY,
+    SNAP_HISTORY, /* a record of a key that is not its newest put */
     SNAP_LEASE,
     SNAP_USER,
     SNAP_ROLE,
@@ -26,8 +27,8 @@ struct snap_change {
     enum snap_change_kind kind;
     enum snap_subject subject;
     struct bytes name;
-    /* Of a key; NULL where it was not, or is no more. Of the same revision and yet
-     * different, the two databases are not of one history. */
+    /* Of a key or its history; NULL where it was not, or is no more. Of the same revision
+     * and yet different, the two databases are not of one history. */
     const struct snap_record *before, *after;
     /* Of anything else: what it was and is; "" where it was not, or is no more. */
     const char *was, *is;
@@ -40,8 +41,16 @@ typedef enum rc snap_change_fn(void *arg, const struct snap_change *c, struct er
 enum rc snap_diff_keys(const struct snap_look *before, const struct snap_look *after,
                        snap_change_fn *change, void *arg, struct err *e);
 
-/* Leases, users, roles, members, alarms, and whether authentication is on. Passwords are
- * not compared, for the facts do not hold them. */
+/* Superseded puts and deletions, of keys that are gone too, at the revisions where both
+ * databases have all of them: above either's compactions, up to the lower newest one. Two
+ * of one cluster differ in none; members that differ there answer older revisions
+ * differently, and have another HashKV, though their keys may be equal. */
+enum rc snap_diff_history(const struct snap_look *before, const struct snap_look *after,
+                          snap_change_fn *change, void *arg, struct err *e);
+
+/* Leases, users, roles, members, alarms, whether authentication is on, and how often it
+ * has changed. Passwords are not compared, for the facts do not hold them; a new one
+ * raises that number. */
 enum rc snap_diff_rest(const struct snap_look *before, const struct snap_look *after,
                        snap_change_fn *change, void *arg, struct err *e);
 

@@ -152,6 +152,88 @@ CASE(snapshot_diff, sees_another_value_behind_the_same_revision)
     cr_assert(forked);
 }
 
+/* ---- the history ---------------------------------------------------------------------
+ */
+
+/* Puts k, supersedes it, deletes it, and puts another. */
+static const struct event lives[] = {
+    { .main = 2, .create = 2, .version = 1, .key = TEXT("k"), .value = TEXT("a") },
+    { .main = 3, .create = 2, .version = 2, .key = TEXT("k"), .value = TEXT("b") },
+    { .main = 4, .key = TEXT("k") },
+    { .main = 5, .create = 5, .version = 1, .key = TEXT("l"), .value = TEXT("c") },
+};
+enum { LIVES = sizeof lives / sizeof lives[0] };
+
+static void histories(const struct event *a_events, size_t a_count,
+                      const struct event *b_events, size_t b_count, int64_t finished,
+                      const char *expected)
+{
+    static struct told t;
+    LOOK a = { 0 };
+    LOOK b = { 0 };
+    struct err e = { 0 };
+
+    look_into(
+        invented_file(&(struct invented){ .events = a_events, .event_count = a_count }),
+        &a);
+    look_into(invented_file(&(struct invented){
+                  .events = b_events, .event_count = b_count, .finished = finished }),
+              &b);
+    t = (struct told){ 0 };
+    OK(snap_diff_history(&a, &b, tell, &t, &e), &e);
+    cr_assert_str_eq(t.text, expected);
+}
+
+CASE(snapshot_diff, sees_what_differs_in_the_past)
+{
+    struct event other[LIVES];
+
+    memcpy(other, lives, sizeof lives);
+    histories(lives, LIVES, other, LIVES, 0, "");
+    other[0].value = TEXT("x");
+    histories(lives, LIVES, other, LIVES, 0, "changed history k:  -> \n");
+    histories(lives, LIVES, other, LIVES, 2, "");
+    other[0] = lives[0];
+    other[3].value = TEXT("x");
+    histories(lives, LIVES, other, LIVES, 0, ""); /* the key itself differs */
+}
+
+CASE(snapshot_diff, sees_what_is_missing_in_the_past)
+{
+    struct event other[LIVES] = { lives[0], lives[2], lives[3] };
+
+    histories(lives, LIVES, other, LIVES - 1, 0, "removed history k:  -> \n");
+    histories(other, LIVES - 1, lives, LIVES, 0, "added history k:  -> \n");
+    other[1] = lives[3]; /* nor was it deleted: there it is what it holds now */
+    histories(lives, LIVES, other, 2, 0,
+              "removed history k:  -> \nremoved history k:  -> \n");
+}
+
+/* One of them has gone on: what only it can have is no difference. */
+CASE(snapshot_diff, the_past_of_a_later_snapshot_is_the_same)
+{
+    static struct tale t;
+
+    for (unsigned seed = 1; seed <= 4; seed++) {
+        static struct told none;
+        const char *early;
+        LOOK before = { 0 };
+        LOOK after = { 0 };
+        struct err e = { 0 };
+
+        tale_begin(&t, seed);
+        tale_go_on(&t, 40);
+        early = tale_file(&t);
+        tale_go_on(&t, 8);
+        look_into(early, &before);
+        look_into(tale_file(&t), &after);
+        none = (struct told){ 0 };
+        OK(snap_diff_history(&before, &after, tell, &none, &e), &e);
+        OK(snap_diff_history(&after, &before, tell, &none, &e), &e);
+        cr_assert_eq(none.count, 0, "seed %u: %s", seed, none.text);
+    }
+}
+
 /* ---- the other buckets ------------------------------------------------------------ */
 
 static const uint8_t lease_1[] = { 0, 0, 0, 0, 0, 0, 0, 1 };
@@ -179,6 +261,7 @@ CASE(snapshot_diff, tells_what_changed_besides_keys)
     };
     static const struct extra after[] = {
         { MVCC_AUTH, TEXT("authEnabled"), TEXT("\x01") },
+        { MVCC_AUTH, TEXT("authRevision"), TEXT("\0\0\0\0\0\0\0\7") },
         { MVCC_AUTH_ROLES, TEXT("dev"),
           TEXT("\x0a\x03"
                "dev\x12\x08\x08\x02\x12\x01k\x1a\x01\x00") },
@@ -202,7 +285,7 @@ CASE(snapshot_diff, tells_what_changed_besides_keys)
 
     look_into(invented_file(&(struct invented){ .extras = before, .extra_count = 7 }),
               &a);
-    look_into(invented_file(&(struct invented){ .extras = after, .extra_count = 8 }), &b);
+    look_into(invented_file(&(struct invented){ .extras = after, .extra_count = 9 }), &b);
     OK(snap_diff_rest(&a, &b, tell, &t, &e), &e);
     cr_assert_str_eq(t.text,
                      "removed lease 1: ttl 60s -> \n"
@@ -216,7 +299,8 @@ CASE(snapshot_diff, tells_what_changed_besides_keys)
                      "added member 12:  -> not started, peers http://b:1, learner\n"
                      "added removed member 11:  -> removed\n"
                      "removed alarm NOSPACE of 11: active -> \n"
-                     "changed auth authentication: off -> on\n");
+                     "changed auth authentication: off -> on\n"
+                     "changed auth revision: 0 -> 7\n");
 }
 
 CASE(snapshot_diff, survives_when_memory_runs_out)
