@@ -1,9 +1,13 @@
 #include "boltdb/stream.h"
 
 #include "boltdb/facts.h"
+#include "filter/spool.h"
 #include "util/mem.h"
 
-enum { STEP = 1 << 20 }; /* most bytes taken into the window at once */
+enum {
+    STEP = 1 << 20,           /* most bytes taken into the window at once */
+    BUILT_RESIDENT = 8 << 20, /* facts of 200 000 pages */
+};
 
 /* A page whose extent is not complete yet. */
 struct unfinished {
@@ -36,7 +40,8 @@ struct bolt_stream {
     size_t unfinished_count, unfinished_cap;
 
     bool root_is_leaf; /* and went by: other leaves' buckets matter to nobody */
-    struct facts facts;
+    struct spool *spool;
+    struct facts facts;  /* their records are in the spool */
     struct buf freelist; /* the freelist page, when the meta names one */
 };
 
@@ -48,16 +53,21 @@ void bolt_stream_free(struct bolt_stream *s)
     buf_clear(&s->window);
     buf_clear(&s->freelist);
     facts_clear(&s->facts);
+    spool_free(s->spool);
     mem_free(s->unfinished);
     mem_free(s);
 }
 
-enum rc bolt_stream_new(const struct bolt_stream_visitor *v, size_t memory_max,
-                        struct bolt_stream **out, struct err *e)
+enum rc bolt_stream_new(const struct bolt_stream_visitor *v, size_t resident,
+                        size_t memory_max, struct bolt_stream **out, struct err *e)
 {
+    const struct spool_options o = { .resident = resident == 0 ? SIZE_MAX : resident,
+                                     .memory_max = memory_max };
     OWNED(bolt_stream) s = NULL;
 
     TRY(mem_new(&s, sizeof *s, "a check of a passing database", e));
+    TRY(spool_new(&o, &s->spool, e));
+    s->facts.spool = s->spool;
     if (v != NULL)
         s->visitor = *v;
     s->memory_max = memory_max;
@@ -70,7 +80,7 @@ enum rc bolt_stream_new(const struct bolt_stream_visitor *v, size_t memory_max,
 enum rc bolt_stream_new_built(const struct bolt_stream_visitor *v, uint32_t page_size,
                               struct bolt_stream **out, struct err *e)
 {
-    TRY(bolt_stream_new(v, 0, out, e));
+    TRY(bolt_stream_new(v, BUILT_RESIDENT, 0, out, e));
     (*out)->built = (*out)->begun = (*out)->has_meta = true;
     (*out)->next = 2;
     (*out)->meta = (struct bolt_meta){ .page_size = page_size,
@@ -83,6 +93,7 @@ static void give_up(struct bolt_stream *s)
 {
     s->gave_up = true;
     facts_clear(&s->facts);
+    spool_free(GIVE(s->spool));
     buf_clear(&s->window);
     buf_clear(&s->freelist);
     mem_free(s->unfinished);
@@ -93,9 +104,9 @@ static void give_up(struct bolt_stream *s)
 static bool over_limit(const struct bolt_stream *s)
 {
     size_t used = facts_memory(&s->facts) + s->window.n + s->freelist.n +
-                  s->unfinished_count * sizeof *s->unfinished;
+                  s->unfinished_count * sizeof *s->unfinished + spool_memory(s->spool);
 
-    return s->memory_max != 0 && used > s->memory_max;
+    return spool_lost(s->spool, NULL) || (s->memory_max != 0 && used > s->memory_max);
 }
 
 static uint64_t offset_of(const struct bolt_stream *s, uint64_t id)
@@ -118,17 +129,17 @@ static uint64_t limit_of(const struct bolt_stream *s)
 static enum rc take_page(struct bolt_stream *s, struct bolt_page *page, struct err *e)
 {
     struct bolt_fault fault;
+    uint32_t note = 0;
 
     if (!bolt_page_body(page, &fault))
         return facts_add_fault(&s->facts, page->id, &fault, e);
     if (page->id == s->meta.root && page->kind == BOLT_PAGE_LEAF)
         s->root_is_leaf = true;
-    TRY(facts_add_page(
-        &s->facts, page,
-        page->buckets > 0 && (!s->root_is_leaf || page->id == s->meta.root), e));
     if (page->kind == BOLT_PAGE_LEAF && s->visitor.leaf != NULL)
-        return s->visitor.leaf(s->visitor.arg, page, e);
-    return RC_OK;
+        TRY(s->visitor.leaf(s->visitor.arg, page, &note, e));
+    return facts_add_page(
+        &s->facts, page,
+        page->buckets > 0 && (!s->root_is_leaf || page->id == s->meta.root), note, e);
 }
 
 static enum rc wait_for(struct bolt_stream *s, uint64_t id, uint64_t end, struct err *e)
@@ -418,7 +429,7 @@ static enum rc leaf(void *arg, const struct tree_node *node, struct err *e)
 {
     const struct bolt_stream_visitor *v = &((struct bolt_stream *)arg)->visitor;
 
-    return v->reached != NULL ? v->reached(v->arg, node->page.id, e) : RC_OK;
+    return v->reached != NULL ? v->reached(v->arg, node->page.id, node->note, e) : RC_OK;
 }
 
 static enum rc inlined(void *arg, const struct bolt_page *page, uint64_t holder,
@@ -450,7 +461,10 @@ static enum rc walk(struct bolt_stream *s, struct findings *f,
 
     TRY(tree_walk(&source, f, out, &unseen, e));
     *checked = unseen == 0;
-    return RC_OK;
+    if (s->facts.failed.code == RC_OK)
+        return RC_OK;
+    *e = s->facts.failed;
+    return e->code;
 }
 
 static enum rc pass_on(const struct findings *from, struct findings *to, struct err *e)

@@ -1,8 +1,9 @@
 /* The same checks while the file goes by in file order, as Maintenance.Snapshot sends
  * it: pages are assembled, opened and forgotten; what remains of each is its kind,
- * extent, first and last key, and for branches the children with their bounds (about 36
- * bytes a page; revision keys packed). When all bytes are in, the tree is put together
- * from these facts and the same findings come out as from bolt_walk().
+ * extent, first and last key, and for branches the children with their bounds (about 60
+ * bytes a page; revision keys packed), put aside in a spool. When all bytes are in, the
+ * tree is put together from these facts and the same findings come out as from
+ * bolt_walk().
  *
  * Nobody can say which pages are in use before the tree is whole. A free page may hold
  * anything, also an old header that claims the pages after it, so every page boundary is
@@ -29,23 +30,26 @@ enum { BOLT_STREAM_EXTENT_MAX = 32 << 20 };
 struct bolt_stream_visitor {
     void *arg;
     /* A well-formed leaf went by, perhaps a stale free page. Its pairs that are buckets
-     * belong to the root bucket. */
-    enum rc (*leaf)(void *arg, const struct bolt_page *page, struct err *e);
+     * belong to the root bucket. *note, 0 before, comes back when it is reached. */
+    enum rc (*leaf)(void *arg, const struct bolt_page *page, uint32_t *note,
+                    struct err *e);
     /* At finish, in key order: a bucket begins; a reachable leaf of it. A bucket that is
      * stored inline in the root leaf `page` gives its pairs through `inlined` (kept by
      * the stream), without `reached`. */
     enum rc (*bucket)(void *arg, struct bytes name, struct err *e);
-    enum rc (*reached)(void *arg, uint64_t page, struct err *e);
+    enum rc (*reached)(void *arg, uint64_t page, uint32_t note, struct err *e);
     enum rc (*inlined)(void *arg, struct bytes key, struct bytes value, uint64_t page,
                        struct err *e);
 };
 
 struct bolt_stream;
 
-/* `v` is copied. Memory beyond `memory_max` (0: no limit) makes bolt_stream_write give
- * up checking the tree: finish then reports it (checked == false). */
-enum rc bolt_stream_new(const struct bolt_stream_visitor *v, size_t memory_max,
-                        struct bolt_stream **out, struct err *e);
+/* `v` is copied. Beyond `resident` bytes (0: no limit) facts go to a temporary file.
+ * Memory beyond `memory_max` (0: no limit), as when there can be no such file, makes
+ * bolt_stream_write give up checking the tree: finish then reports it (checked == false).
+ */
+enum rc bolt_stream_new(const struct bolt_stream_visitor *v, size_t resident,
+                        size_t memory_max, struct bolt_stream **out, struct err *e);
 void bolt_stream_free(struct bolt_stream *s);
 OWN_DEFINE(bolt_stream)
 
@@ -72,7 +76,8 @@ const struct bolt_meta *bolt_stream_meta(const struct bolt_stream *s);
 
 /* Findings as from bolt_walk and bolt_file_open; ERROR "meta-bad" when there is no valid
  * meta page, "truncated" when bytes are missing (the tree is then left alone). *checked
- * is false when pages were too large or memory_max too small to tell. Call once. */
+ * is false when pages were too large or memory_max too small to tell. RC_STORAGE when
+ * the temporary file fails. Call once. */
 enum rc bolt_stream_finish(struct bolt_stream *s, struct findings *f,
                            struct bolt_walk_result *out, bool *checked, struct err *e);
 

@@ -14,6 +14,7 @@ enum { TREE_KEY_ROOM = 24 }; /* for keys that a source must unpack */
 struct tree_node {
     struct bolt_page page; /* p is NULL when the content is gone */
     struct bytes first, last;
+    uint32_t note; /* what the source knows besides */
     uint8_t room[2][TREE_KEY_ROOM];
 };
 

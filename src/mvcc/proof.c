@@ -146,8 +146,10 @@ static enum rc take_other_leaf(struct mvcc_proof *p, const struct bolt_page *pag
     return RC_OK;
 }
 
-static enum rc on_leaf(void *arg, const struct bolt_page *page, struct err *e)
+static enum rc on_leaf(void *arg, const struct bolt_page *page, uint32_t *note,
+                       struct err *e)
 {
+    (void)note;
     return is_key_leaf(page) ? take_key_leaf(arg, page, e)
                              : take_other_leaf(arg, page, e);
 }
@@ -198,11 +200,12 @@ static const struct other_leaf *other_leaf(const struct mvcc_proof *p, uint64_t 
 
 /* Ascending pages of bucket key, none of them another leaf, and in the end as many as
  * went by: so all of them, in the order in which they were taken in. */
-static enum rc on_reached(void *arg, uint64_t page, struct err *e)
+static enum rc on_reached(void *arg, uint64_t page, uint32_t note, struct err *e)
 {
     struct mvcc_proof *p = arg;
     const struct other_leaf *other = other_leaf(p, page);
 
+    (void)note;
     (void)e;
     if (p->bucket == MVCC_KEY) {
         p->doubtful |= other != NULL || page <= p->last_reached;

@@ -1,25 +1,24 @@
 #include "mvcc/stream_survey.h"
 
-#include <stdlib.h>
-
 #include "boltdb/stream.h"
+#include "filter/spool.h"
 #include "mvcc/assemble.h"
+#include "mvcc/chain.h"
 #include "mvcc/pack.h"
 #include "util/mem.h"
 #include "util/os.h"
 
-/* A leaf that went by. */
-struct block {
-    uint64_t page;
-    uint8_t *pairs; /* packed */
-    size_t size;
+enum {
+    RESIDENT = 6 << 20, /* a third of it for pages */
+    KEYS_MAX = 3 << 15,
+    STEPS = 4000, /* bytes, put aside together */
 };
 
 /* What the tree turned out to be: its buckets, leaves and inline pairs, in order. */
 enum step_kind { STEP_BUCKET, STEP_LEAF, STEP_PAIR };
 struct step {
     uint64_t page;
-    uint32_t key, value; /* bytes that follow */
+    uint32_t key, value; /* bytes that follow; of a leaf: where its pairs are, plus 1 */
     enum step_kind kind;
 };
 
@@ -28,68 +27,64 @@ struct stream_sink {
     struct bolt_stream *stream;
     struct findings *f;
     struct mvcc_facts *out;
-    int64_t revision; /* of HashKV; 0: the newest */
+    struct mvcc_stream_options options;
     uint8_t seed[SIPHASH_KEY_SIZE];
-    struct block *blocks;
-    size_t count, capacity;
-    size_t memory, memory_max; /* of the blocks */
-    bool gave_up;
-    struct buf scratch; /* one leaf */
-    struct buf steps;
+    struct spool *spool; /* leaves, and then steps; each begins with its size */
+    struct buf scratch;  /* one leaf */
+    struct buf steps;    /* not put aside yet */
+    struct buf chunks;   /* where those before them are */
 };
 
 /* ---- while it goes by ------------------------------------------------------------- */
 
-static void drop_blocks(struct stream_sink *s)
+static enum rc put_aside(struct stream_sink *s, struct buf *b, uint32_t *place,
+                         struct err *e)
 {
-    for (size_t i = 0; i < s->count; i++)
-        mem_free(s->blocks[i].pairs);
-    mem_free(s->blocks);
-    s->blocks = NULL;
-    s->count = s->capacity = 0;
+    put_le32(b->p, (uint32_t)(b->n - sizeof *place));
+    TRY(spool_add(s->spool, b->p, b->n, place, e));
+    b->n = 0;
+    return RC_OK;
 }
 
-static enum rc block_add(struct stream_sink *s, uint64_t page, struct err *e)
+/* Room for the size. */
+static enum rc begin(struct buf *b, struct err *e)
 {
-    if (s->count == s->capacity) {
-        size_t capacity = s->capacity == 0 ? 256 : s->capacity * 2;
-        void *more = mem_resize(s->blocks, capacity, sizeof *s->blocks);
+    static const uint32_t size = 0;
 
-        if (more == NULL)
-            return err_set(e, RC_NOMEM, "no memory for %zu leaves", capacity);
-        s->blocks = more;
-        s->capacity = capacity;
-    }
-    void *pairs = mem_copy(s->scratch.p, s->scratch.n);
+    b->n = 0;
+    return buf_add(b, &size, sizeof size, e);
+}
 
-    if (pairs == NULL)
-        return err_set(e, RC_NOMEM, "no memory for the facts of a leaf");
-    s->blocks[s->count++] =
-        (struct block){ .page = page, .pairs = pairs, .size = s->scratch.n };
-    s->memory += sizeof *s->blocks + s->scratch.n;
-    return RC_OK;
+static enum rc take_back(struct stream_sink *s, uint32_t place, struct buf *to,
+                         struct err *e)
+{
+    uint8_t size[sizeof(uint32_t)];
+
+    to->n = 0;
+    TRY(spool_read(s->spool, place, 0, size, sizeof size, e));
+    TRY(buf_reserve(to, le32(size), e));
+    to->n = le32(size);
+    return spool_read(s->spool, place, sizeof size, to->p, to->n, e);
 }
 
 /* Free pages are packed like any other: which ones count is known when the branches have
  * gone by, and bbolt writes those anywhere. */
-static enum rc on_leaf(void *arg, const struct bolt_page *page, struct err *e)
+static enum rc on_leaf(void *arg, const struct bolt_page *page, uint32_t *note,
+                       struct err *e)
 {
     struct stream_sink *s = arg;
 
-    if (s->gave_up)
+    if (spool_lost(s->spool, NULL))
         return RC_OK;
-    s->scratch.n = 0;
+    TRY(begin(&s->scratch, e));
     for (uint16_t i = 0; i < page->count; i++) {
         struct bolt_pair pair = bolt_leaf_at(page, i);
 
         if (!pair.is_bucket)
             TRY(mvcc_pack_add(&s->scratch, s->seed, pair.key, pair.value, e));
     }
-    TRY(block_add(s, page->id, e));
-    if (s->memory_max != 0 && s->memory > s->memory_max) {
-        s->gave_up = true;
-        drop_blocks(s);
-    }
+    TRY(put_aside(s, &s->scratch, note, e));
+    ++*note;
     return RC_OK;
 }
 
@@ -103,12 +98,25 @@ static enum rc survey_write(struct sink *sink, const uint8_t *p, size_t n, struc
 
 /* ---- the tree, as the stream tells it --------------------------------------------- */
 
+static enum rc put_steps_aside(struct stream_sink *s, struct err *e)
+{
+    uint32_t place;
+
+    if (s->steps.n == 0)
+        return RC_OK;
+    TRY(put_aside(s, &s->steps, &place, e));
+    return buf_add(&s->chunks, &place, sizeof place, e);
+}
+
 static enum rc step_add(struct stream_sink *s, const struct step *step, struct bytes key,
                         struct bytes value, struct err *e)
 {
+    if (s->steps.n == 0)
+        TRY(begin(&s->steps, e));
     TRY(buf_add(&s->steps, step, sizeof *step, e));
     TRY(buf_add(&s->steps, key.p, key.n, e));
-    return buf_add(&s->steps, value.p, value.n, e);
+    TRY(buf_add(&s->steps, value.p, value.n, e));
+    return s->steps.n < STEPS ? RC_OK : put_steps_aside(s, e);
 }
 
 static enum rc on_bucket(void *arg, struct bytes name, struct err *e)
@@ -118,9 +126,9 @@ static enum rc on_bucket(void *arg, struct bytes name, struct err *e)
     return step_add(arg, &step, name, (struct bytes){ 0 }, e);
 }
 
-static enum rc on_reached(void *arg, uint64_t page, struct err *e)
+static enum rc on_reached(void *arg, uint64_t page, uint32_t note, struct err *e)
 {
-    const struct step step = { .kind = STEP_LEAF, .page = page };
+    const struct step step = { .kind = STEP_LEAF, .page = page, .key = note };
 
     return step_add(arg, &step, (struct bytes){ 0 }, (struct bytes){ 0 }, e);
 }
@@ -138,37 +146,79 @@ static enum rc on_inlined(void *arg, struct bytes key, struct bytes value, uint6
     return step_add(arg, &step, key, value, e);
 }
 
-static bool step_next(struct bytes *rest, struct step *out, struct bytes *key,
-                      struct bytes *value)
-{
-    if (rest->n == 0)
-        return false;
-    memcpy(out, rest->p, sizeof *out);
-    *key = (struct bytes){ rest->p + sizeof *out, out->key };
-    *value = (struct bytes){ key->p + out->key, out->value };
-    const uint8_t *end = value->p + out->value;
+/* ---- all of it again -------------------------------------------------------------- */
 
-    rest->n -= (size_t)(end - rest->p);
-    rest->p = end;
-    return true;
+/* One walk over what was put aside. End it with walk_end. */
+struct walk {
+    struct stream_sink *s;
+    size_t chunk;      /* the next one */
+    struct buf steps;  /* of the one before */
+    struct bytes rest; /* of these */
+    struct step step;  /* at hand, with what follows it */
+    struct bytes key, value;
+};
+
+static void walk_end(struct walk *w)
+{
+    buf_clear(&w->steps);
 }
 
-/* A leaf with overflow is complete after pages that lie inside of it, so that blocks do
- * not come in order. */
-static int by_page(const void *a, const void *b)
+static struct bytes split(struct bytes *rest, size_t n)
 {
-    uint64_t x = ((const struct block *)a)->page, y = ((const struct block *)b)->page;
+    struct bytes taken = { rest->p, n };
 
-    return x < y ? -1 : x > y;
+    *rest = (struct bytes){ rest->p + n, rest->n - n };
+    return taken;
 }
 
-static const struct block *block_of(const struct stream_sink *s, uint64_t page)
+/* *more is false at the end. */
+static enum rc walk_on(struct walk *w, bool *more, struct err *e)
 {
-    const struct block wanted = { .page = page };
+    const struct buf *chunks = &w->s->chunks;
+    uint32_t place;
 
-    return s->count == 0
-               ? NULL
-               : bsearch(&wanted, s->blocks, s->count, sizeof *s->blocks, by_page);
+    if (w->rest.n == 0 && w->chunk < chunks->n / sizeof place) {
+        memcpy(&place, chunks->p + w->chunk++ * sizeof place, sizeof place);
+        TRY(take_back(w->s, place, &w->steps, e));
+        w->rest = (struct bytes){ w->steps.p, w->steps.n };
+    }
+    *more = w->rest.n > 0;
+    if (!*more)
+        return RC_OK;
+    memcpy(&w->step, split(&w->rest, sizeof w->step).p, sizeof w->step);
+    if (w->step.kind == STEP_LEAF)
+        return RC_OK;
+    w->key = split(&w->rest, w->step.key);
+    w->value = split(&w->rest, w->step.value);
+    return RC_OK;
+}
+
+typedef enum rc step_fn(const struct walk *w, void *arg, struct err *e);
+
+static enum rc walk_all(struct stream_sink *s, step_fn *fn, void *arg, struct err *e)
+{
+    AT_END(walk_end) struct walk w = { .s = s };
+    bool more;
+
+    for (;;) {
+        TRY(walk_on(&w, &more, e));
+        if (!more)
+            return RC_OK;
+        TRY(fn(&w, arg, e));
+    }
+}
+
+/* The pairs of the leaf at hand, until the next one's. */
+static enum rc walk_pairs(const struct walk *w, struct bytes *pairs, struct err *e)
+{
+    struct stream_sink *s = w->s;
+
+    *pairs = (struct bytes){ 0 };
+    if (w->step.kind != STEP_LEAF || w->step.key == 0)
+        return RC_OK;
+    TRY(take_back(s, w->step.key - 1, &s->scratch, e));
+    *pairs = (struct bytes){ s->scratch.p, s->scratch.n };
+    return RC_OK;
 }
 
 /* ---- the facts -------------------------------------------------------------------- */
@@ -182,70 +232,133 @@ static void mark_take(struct bytes key, struct bytes value,
         o->history.scheduled = mvcc_mark_read(true, value, &o->marks_bad);
 }
 
-/* The compaction marks are needed before the records and lie behind them. */
-static void marks_find(const struct stream_sink *s, struct mvcc_assemble_options *o)
+struct marks {
+    struct mvcc_assemble_options *o;
+    bool inside; /* bucket meta */
+};
+
+static enum rc marks_of_leaf(const struct walk *w, struct marks *m, struct err *e)
 {
-    struct bytes rest = { s->steps.p, s->steps.n }, key, value;
-    bool inside = false;
-    struct step step;
-
-    while (step_next(&rest, &step, &key, &value)) {
-        const struct block *b = step.kind == STEP_LEAF ? block_of(s, step.page) : NULL;
-        struct bytes pairs =
-            b == NULL ? (struct bytes){ 0 } : (struct bytes){ b->pairs, b->size };
-        struct mvcc_packed pair;
-
-        if (step.kind == STEP_BUCKET)
-            inside = mvcc_bucket_find(key) == MVCC_META;
-        else if (inside && step.kind == STEP_PAIR)
-            mark_take(key, value, o);
-        while (inside && mvcc_pack_next(&pairs, &pair))
-            if (!pair.reduced)
-                mark_take(pair.key, pair.value, o);
-    }
-}
-
-/* *whole becomes false when the leaf was not kept, or when a pair was taken for a record
- * of bucket key and is none. */
-static enum rc feed_leaf(struct mvcc_assemble *a, const struct block *b, bool *whole,
-                         struct err *e)
-{
-    struct bytes rest =
-        b == NULL ? (struct bytes){ 0 } : (struct bytes){ b->pairs, b->size };
     struct mvcc_packed pair;
+    struct bytes pairs;
 
-    *whole &= b != NULL;
-    while (mvcc_pack_next(&rest, &pair)) {
+    TRY(walk_pairs(w, &pairs, e));
+    while (mvcc_pack_next(&pairs, &pair))
         if (!pair.reduced)
-            TRY(mvcc_assemble_pair(a, pair.key, pair.value, b->page, e));
-        else if (a->collect.bucket == MVCC_KEY)
-            TRY(mvcc_assemble_record(a, &pair.record, b->page, e));
+            mark_take(pair.key, pair.value, m->o);
+    return RC_OK;
+}
+
+static enum rc marks_step(const struct walk *w, void *arg, struct err *e)
+{
+    struct marks *m = arg;
+
+    if (w->step.kind == STEP_BUCKET)
+        m->inside = mvcc_bucket_find(w->key) == MVCC_META;
+    else if (m->inside && w->step.kind == STEP_PAIR)
+        mark_take(w->key, w->value, m->o);
+    else if (m->inside)
+        TRY(marks_of_leaf(w, m, e));
+    return RC_OK;
+}
+
+struct feeding {
+    struct mvcc_assemble *to;
+    bool whole; /* every leaf was kept, and no pair of it taken for a record of bucket key
+                 * that is none */
+};
+
+static enum rc feed_leaf(const struct walk *w, struct feeding *n, struct err *e)
+{
+    struct mvcc_packed pair;
+    struct bytes pairs;
+
+    n->whole &= w->step.key != 0;
+    TRY(walk_pairs(w, &pairs, e));
+    while (mvcc_pack_next(&pairs, &pair)) {
+        if (!pair.reduced)
+            TRY(mvcc_assemble_pair(n->to, pair.key, pair.value, w->step.page, e));
+        else if (n->to->collect.bucket == MVCC_KEY)
+            TRY(mvcc_assemble_record(n->to, &pair.record, w->step.page, e));
         else
-            *whole = false;
+            n->whole = false;
     }
     return RC_OK;
 }
 
-static enum rc feed(const struct stream_sink *s, struct mvcc_assemble *a, bool *whole,
-                    struct err *e)
+static enum rc feed_step(const struct walk *w, void *arg, struct err *e)
 {
-    struct bytes rest = { s->steps.p, s->steps.n }, key, value;
-    struct step step;
+    struct feeding *n = arg;
 
-    while (step_next(&rest, &step, &key, &value))
-        switch (step.kind) {
-        case STEP_BUCKET:
-            TRY(mvcc_assemble_bucket(a, key, e));
-            break;
-        case STEP_LEAF:
-            TRY(feed_leaf(a, block_of(s, step.page), whole, e));
-            break;
-        case STEP_PAIR:
-            TRY(mvcc_assemble_pair(a, key, value, step.page, e));
-            break;
-        }
+    switch (w->step.kind) {
+    case STEP_BUCKET:
+        return mvcc_assemble_bucket(n->to, w->key, e);
+    case STEP_LEAF:
+        return feed_leaf(w, n, e);
+    case STEP_PAIR:
+        break;
+    }
+    return mvcc_assemble_pair(n->to, w->key, w->value, w->step.page, e);
+}
+
+/* ---- keys that did not fit -------------------------------------------------------- */
+
+static enum rc repeat_pair(struct mvcc_history *h, struct bytes key, struct bytes value,
+                           uint64_t page, struct err *e)
+{
+    uint32_t crc = mvcc_history_wants_crc(h) ? mvcc_pair_crc(key, value) : 0;
+
+    return mvcc_history_pair(h, key, value, crc, page, e);
+}
+
+static enum rc repeat_leaf(const struct walk *w, struct mvcc_history *h, struct err *e)
+{
+    struct mvcc_packed pair;
+    struct bytes pairs;
+
+    TRY(walk_pairs(w, &pairs, e));
+    while (mvcc_pack_next(&pairs, &pair))
+        TRY(pair.reduced ? mvcc_history_add(h, &pair.record, w->step.page, e)
+                         : repeat_pair(h, pair.key, pair.value, w->step.page, e));
     return RC_OK;
 }
+
+struct repeating {
+    struct mvcc_history *to;
+    bool inside; /* bucket key */
+};
+
+static enum rc repeat_step(const struct walk *w, void *arg, struct err *e)
+{
+    struct repeating *n = arg;
+
+    if (w->step.kind == STEP_BUCKET)
+        n->inside = mvcc_bucket_find(w->key) == MVCC_KEY;
+    else if (n->inside && w->step.kind == STEP_PAIR)
+        TRY(repeat_pair(n->to, w->key, w->value, w->step.page, e));
+    else if (n->inside)
+        TRY(repeat_leaf(w, n->to, e));
+    return RC_OK;
+}
+
+static enum rc repeat_all(struct stream_sink *s, struct mvcc_assemble *a, bool complete,
+                          struct err *e)
+{
+    const struct mvcc_lease_ids leases = mvcc_assemble_leases(a);
+    const struct mvcc_lease_ids *known = complete ? &leases : NULL;
+    bool again;
+
+    TRY(mvcc_history_again(a->history, known, &again, e));
+    while (again) {
+        struct repeating n = { .to = a->history };
+
+        TRY(walk_all(s, repeat_step, &n, e));
+        TRY(mvcc_history_again(a->history, known, &again, e));
+    }
+    return RC_OK;
+}
+
+/* ---- together --------------------------------------------------------------------- */
 
 /* From here on it is a survey as of a file. */
 static enum rc assemble(struct stream_sink *s, bool undamaged, struct err *e)
@@ -254,23 +367,25 @@ static enum rc assemble(struct stream_sink *s, bool undamaged, struct err *e)
     struct mvcc_assemble_options o = {
         .history = { .finished = MVCC_NEVER_COMPACTED,
                      .scheduled = MVCC_NEVER_COMPACTED,
-                     .revision = s->revision,
+                     .revision = s->options.revision,
                      .hash = true,
                      .checks = true },
         .status_hash = true,
     };
-    bool whole = true;
+    /* The compaction marks are needed before the records and lie behind them. */
+    struct marks marks = { .o = &o };
+    struct feeding feeding = { .to = &a, .whole = true };
 
-    if (s->count > 0)
-        qsort(s->blocks, s->count, sizeof *s->blocks, by_page);
-    marks_find(s, &o);
+    TRY(walk_all(s, marks_step, &marks, e));
     TRY(mvcc_assemble_init(&a, &o, s->f, e));
     mvcc_history_seed(a.history, s->seed);
-    TRY(feed(s, &a, &whole, e));
-    if (!whole)
+    mvcc_history_bound(a.history, s->options.keys_max);
+    TRY(walk_all(s, feed_step, &feeding, e));
+    TRY(repeat_all(s, &a, undamaged && feeding.whole, e));
+    if (!feeding.whole)
         TRY(findings_add(s->f, FINDING_WARN, "not-checked", FINDING_NO_PAGE, e,
                          "pairs of a bucket could not be told from those of another"));
-    return mvcc_assemble_finish(&a, undamaged && whole, s->out, e);
+    return mvcc_assemble_finish(&a, undamaged && feeding.whole, s->out, e);
 }
 
 static void page_facts(struct stream_sink *s, const struct bolt_walk_result *walk)
@@ -284,6 +399,18 @@ static void page_facts(struct stream_sink *s, const struct bolt_walk_result *wal
     s->out->total_size = meta->high_water * meta->page_size;
 }
 
+static enum rc not_checked(struct stream_sink *s, struct err *e)
+{
+    struct err why = { 0 };
+
+    if (!spool_lost(s->spool, &why))
+        (void)err_set(&why, RC_NOMEM,
+                      "it has a page of more than %d MiB, or too many pages",
+                      BOLT_STREAM_EXTENT_MAX >> 20);
+    return findings_add(s->f, FINDING_WARN, "not-checked", FINDING_NO_PAGE, e,
+                        "the database could not be checked in passing: %s", why.why);
+}
+
 /* Without a tree there is nothing to assemble; why, is among the findings. */
 static enum rc conclude(struct stream_sink *s, struct err *e)
 {
@@ -292,14 +419,12 @@ static enum rc conclude(struct stream_sink *s, struct err *e)
     bool checked;
 
     TRY(bolt_stream_finish(s->stream, s->f, &walk, &checked, e));
+    TRY(put_steps_aside(s, e));
     bool undamaged = s->f->errors == before;
 
-    if (!checked || s->gave_up)
-        TRY(findings_add(s->f, FINDING_WARN, "not-checked", FINDING_NO_PAGE, e,
-                         "the database needs more memory to check in passing than is "
-                         "allowed, or has a page of more than %d MiB",
-                         BOLT_STREAM_EXTENT_MAX >> 20));
-    else if (undamaged || s->steps.n > 0)
+    if (!checked || spool_lost(s->spool, NULL))
+        TRY(not_checked(s, e));
+    else if (undamaged || s->chunks.n > 0)
         TRY(assemble(s, undamaged, e));
     page_facts(s, &walk);
     return RC_OK;
@@ -315,9 +440,10 @@ static void survey_release(struct sink *sink)
 {
     struct stream_sink *s = (struct stream_sink *)sink;
 
-    drop_blocks(s);
     buf_clear(&s->scratch);
     buf_clear(&s->steps);
+    buf_clear(&s->chunks);
+    spool_free(s->spool);
     bolt_stream_free(s->stream);
 }
 
@@ -328,8 +454,8 @@ static const struct sink_ops survey_ops = {
     .release = survey_release,
 };
 
-/* The pages' own facts are far smaller than the records'. */
-static enum rc stream_new(struct stream_sink *s, size_t memory_max, struct err *e)
+/* The pages' own facts are smaller than the records'. */
+static enum rc set_up(struct stream_sink *s, struct err *e)
 {
     const struct bolt_stream_visitor v = {
         .arg = s,
@@ -338,22 +464,23 @@ static enum rc stream_new(struct stream_sink *s, size_t memory_max, struct err *
         .reached = on_reached,
         .inlined = on_inlined,
     };
-    size_t for_pages = memory_max / 4;
+    struct mvcc_stream_options *o = &s->options;
+    size_t for_pages = o->memory_max / 4;
+    struct spool_options records = { 0 };
 
-    s->memory_max = memory_max - for_pages;
+    o->resident = o->resident == 0 ? RESIDENT : o->resident;
+    o->keys_max = o->keys_max == 0 ? KEYS_MAX : o->keys_max;
+    records.memory_max = o->memory_max - for_pages;
+    records.resident = o->resident - o->resident / 3;
     TRY(os_random(s->seed, sizeof s->seed, e));
-    return bolt_stream_new(&v, memory_max == 0 ? 0 : for_pages + 1, &s->stream, e);
+    TRY(spool_new(&records, &s->spool, e));
+    return bolt_stream_new(&v, o->resident / 3 + 1,
+                           o->memory_max == 0 ? 0 : for_pages + 1, &s->stream, e);
 }
 
-enum rc mvcc_stream_sink_new(struct sink *next, size_t memory_max, struct findings *f,
-                             struct mvcc_facts *out, struct sink **sink, struct err *e)
-{
-    return mvcc_stream_sink_at(next, memory_max, 0, f, out, sink, e);
-}
-
-enum rc mvcc_stream_sink_at(struct sink *next, size_t memory_max, int64_t revision,
-                            struct findings *f, struct mvcc_facts *out,
-                            struct sink **sink, struct err *e)
+enum rc mvcc_stream_sink_new(struct sink *next, const struct mvcc_stream_options *o,
+                             struct findings *f, struct mvcc_facts *out,
+                             struct sink **sink, struct err *e)
 {
     OWNED(sink) chain = next;
     struct stream_sink *s = mem_zero(sizeof *s);
@@ -364,9 +491,9 @@ enum rc mvcc_stream_sink_at(struct sink *next, size_t memory_max, int64_t revisi
     chain = &s->base;
     s->f = f;
     s->out = out;
-    s->revision = revision;
-    s->steps.cap_max = (size_t)1 << 30; /* 24 bytes a leaf */
-    TRY(stream_new(s, memory_max, e));
+    if (o != NULL)
+        s->options = *o;
+    TRY(set_up(s, e));
     *sink = GIVE(chain);
     return RC_OK;
 }

@@ -117,7 +117,7 @@ enum rc snap_made_store(const struct snap_store_options *o, snap_build_fn *build
     TRY(build(arg, &learning, e));
     TRY(snap_store_new(o, reserve, h->size + SNAP_TRAILER_SIZE, &out->stored, &chain, e));
     TRY(gate_sink_new(GIVE(chain), judge, arg, &chain, e));
-    TRY(mvcc_stream_sink_new(GIVE(chain), 0, &out->findings, &out->facts, &chain, e));
+    TRY(mvcc_stream_sink_new(GIVE(chain), NULL, &out->findings, &out->facts, &chain, e));
     TRY(snap_trailer_sink_new(GIVE(chain), false, &out->trailer, &chain, e));
     TRY(lane_sink_new(GIVE(chain), LANE_BLOCK, LANE_BLOCKS, &chain, e));
     TRY(send_all(build, arg, h, chain, e));

@@ -17,7 +17,8 @@
 
 enum { LANE_BLOCK = 1 << 20, LANE_BLOCKS = 4 };
 
-/* Facts of pages and records may take this much; beyond it the survey gives up. */
+/* Without a place for a temporary file facts of pages and records may take this much;
+ * beyond it the survey gives up. */
 #define SURVEY_MEMORY ((size_t)192 << 20)
 
 /* ---- which member ----------------------------------------------------------------- */
@@ -167,14 +168,14 @@ static enum rc build_chain(const struct snap_save_options *o, uint64_t rate,
                            struct sink **out, struct err *e)
 {
     const struct snap_store_options store = store_of(o);
+    const struct mvcc_stream_options survey = { .memory_max = SURVEY_MEMORY };
     OWNED(sink) chain = NULL;
 
     TRY(snap_store_new(&store, reserve, db_size, &a->stored, &chain, e));
     if (o->wrap != NULL)
         TRY(o->wrap(o->wrap_arg, &a->announced, GIVE(chain), &chain, e));
     TRY(gate_sink_new(GIVE(chain), judge, a, &chain, e));
-    TRY(mvcc_stream_sink_new(GIVE(chain), SURVEY_MEMORY, &a->findings, &a->facts, &chain,
-                             e));
+    TRY(mvcc_stream_sink_new(GIVE(chain), &survey, &a->findings, &a->facts, &chain, e));
     TRY(snap_trailer_sink_new(GIVE(chain), false, &a->trailer, &chain, e));
     TRY(lane_sink_new(GIVE(chain), LANE_BLOCK, LANE_BLOCKS, &chain, e));
     TRY(rate_sink_new(GIVE(chain), rate, &chain, e));

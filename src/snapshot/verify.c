@@ -67,11 +67,13 @@ static enum rc verify_raw(const struct snap_verify_options *o, struct snap_verdi
 enum rc snap_examine_sink_new(struct sink *next, enum snap_level level, int64_t revision,
                               struct snap_verdict *out, struct sink **sink, struct err *e)
 {
+    const struct mvcc_stream_options survey = { .revision = revision,
+                                                .memory_max = SURVEY_MEMORY };
     OWNED(sink) chain = next;
 
     if (level != SNAP_LEVEL_TRAILER)
-        TRY(mvcc_stream_sink_at(GIVE(chain), SURVEY_MEMORY, revision, &out->findings,
-                                &out->facts, &chain, e));
+        TRY(mvcc_stream_sink_new(GIVE(chain), &survey, &out->findings, &out->facts,
+                                 &chain, e));
     TRY(snap_trailer_sink_new(GIVE(chain), true, &out->trailer, &chain, e));
     *sink = GIVE(chain);
     return RC_OK;

@@ -3,10 +3,12 @@
 #include "boltdb/stream.h"
 #include "tests/fuzz/bolt_image.h"
 
-static enum rc on_leaf(void *arg, const struct bolt_page *page, struct err *e)
+static enum rc on_leaf(void *arg, const struct bolt_page *page, uint32_t *note,
+                       struct err *e)
 {
     uint32_t *crc = arg;
 
+    (void)note;
     (void)e;
     for (uint16_t i = 0; i < page->count; i++) {
         struct bolt_pair pair = bolt_leaf_at(page, i);
@@ -27,7 +29,7 @@ static void stream(const uint8_t *p, size_t n, struct findings *f,
     bool checked = false;
     struct err e;
 
-    must(bolt_stream_new(&v, 0, &s, &e) == RC_OK);
+    must(bolt_stream_new(&v, 0, 0, &s, &e) == RC_OK);
     for (size_t at = 0; at < n; at += piece) {
         size_t now = n - at < piece ? n - at : piece;
         AT_END(mem_end) uint8_t *copy = mem_copy(p + at, now);

@@ -76,10 +76,12 @@ void read_by_walk(const void *p, size_t n, struct reading *out)
     end_page(&t);
 }
 
-static enum rc on_leaf(void *arg, const struct bolt_page *page, struct err *e)
+static enum rc on_leaf(void *arg, const struct bolt_page *page, uint32_t *note,
+                       struct err *e)
 {
     struct tally *t = arg;
 
+    (void)note;
     (void)e;
     while (t->leaf_count <= page->id) {
         size_t count = t->leaf_count == 0 ? 256 : t->leaf_count * 2;
@@ -101,10 +103,11 @@ static enum rc on_leaf(void *arg, const struct bolt_page *page, struct err *e)
     return RC_OK;
 }
 
-static enum rc on_reached(void *arg, uint64_t page, struct err *e)
+static enum rc on_reached(void *arg, uint64_t page, uint32_t note, struct err *e)
 {
     struct tally *t = arg;
 
+    (void)note;
     (void)e;
     end_page(t);
     cr_assert_lt(page, t->leaf_count);
@@ -126,7 +129,7 @@ void read_by_stream(const void *p, size_t n, size_t piece, struct reading *out)
     struct err e = { 0 };
 
     *out = (struct reading){ .opened = true };
-    OK(bolt_stream_new(&v, 0, &s, &e), &e);
+    OK(bolt_stream_new(&v, 0, 0, &s, &e), &e);
     for (size_t at = 0; at < n; at += piece) {
         /* A copy of its own size, so that reading beyond a piece is noticed. */
         size_t now = n - at < piece ? n - at : piece;

@@ -23,13 +23,23 @@ static const struct bytes text_2 = {
     (const uint8_t *)"\0\0\0\0\0\0\0\2_\0\0\0\0\0\0\0\1x", 18
 };
 
+static struct spool *in_memory(void)
+{
+    struct spool *s = NULL;
+    struct err e = { 0 };
+
+    OK(spool_new(&(struct spool_options){ .resident = SIZE_MAX }, &s, &e), &e);
+    return s;
+}
+
 /* Facts of a page with the two keys, looked up again. */
 static void expect_back(enum bolt_page_kind kind, struct bytes a, struct bytes b,
                         uint32_t flags, size_t memory)
 {
     AT_END(draft_clear) struct draft d = { .kind = kind };
     AT_END(buf_clear) struct buf page = { 0 };
-    AT_END(facts_clear) struct facts f = { 0 };
+    OWNED(spool) spool = in_memory();
+    AT_END(facts_clear) struct facts f = { .spool = spool };
     struct bytes keys[2] = { a, b }, key;
     uint8_t room[TREE_KEY_ROOM];
     struct tree_node node;
@@ -45,12 +55,13 @@ static void expect_back(enum bolt_page_kind kind, struct bytes a, struct bytes b
     OK(draft_write(&d, 2, 7, 0, put, &page, &e), &e);
     cr_assert(bolt_page_head(page.p, page.n, 7, (uint32_t)page.n, &p, &fault));
     cr_assert(bolt_page_body(&p, &fault), "%s", bolt_fault_code(&fault));
-    OK(facts_add_page(&f, &p, flags == 1, &e), &e);
+    OK(facts_add_page(&f, &p, flags == 1, 77, &e), &e);
     if (memory != 0)
-        cr_assert_eq(facts_memory(&f), 8 * 4 + memory, "%zu", facts_memory(&f));
+        cr_assert_eq(facts_memory(&f) + spool_memory(spool), 8 * 4 + memory);
     cr_assert_eq(facts_look(&f, 7, &node, &fault), TREE_FOUND);
     cr_assert_eq(node.page.kind, kind);
     cr_assert_eq(node.page.count, 2);
+    cr_assert_eq(node.note, 77);
     cr_assert_eq(node.page.buckets, 2 * flags);
     cr_assert(bytes_equal(node.first, a) && bytes_equal(node.last, b));
     for (uint16_t i = 0; kind == BOLT_PAGE_BRANCH && i < 2; i++) {
@@ -61,8 +72,8 @@ static void expect_back(enum bolt_page_kind kind, struct bytes a, struct bytes b
 
 CASE(boltdb_facts, keep_keys_exactly)
 {
-    expect_back(BOLT_PAGE_LEAF, rev_1, rev_2, 0, 32);
-    expect_back(BOLT_PAGE_BRANCH, rev_1, rev_2, 0, 48);
+    expect_back(BOLT_PAGE_LEAF, rev_1, rev_2, 0, 36);
+    expect_back(BOLT_PAGE_BRANCH, rev_1, rev_2, 0, 52);
     expect_back(BOLT_PAGE_LEAF, rev_2, rev_3, 0, 0);
     expect_back(BOLT_PAGE_BRANCH, rev_2, rev_3, 0, 0);
     expect_back(BOLT_PAGE_LEAF, text_1, rev_2, 0, 0);
@@ -79,7 +90,8 @@ CASE(boltdb_facts, keep_what_is_a_bucket)
 
 CASE(boltdb_facts, tell_pages_apart)
 {
-    AT_END(facts_clear) struct facts f = { 0 };
+    OWNED(spool) spool = in_memory();
+    AT_END(facts_clear) struct facts f = { .spool = spool };
     const struct bolt_fault odd = { .kind = BOLT_FAULT_RANGE, .element = 3, .detail = 9 };
     struct bolt_fault fault = { 0 };
     struct tree_node node;

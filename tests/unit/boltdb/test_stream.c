@@ -112,7 +112,7 @@ static enum rc stream_all(const struct image *db, size_t memory_max, struct find
     OWNED(bolt_stream) s = NULL;
     struct bolt_walk_result r;
 
-    TRY(bolt_stream_new(NULL, memory_max, &s, e));
+    TRY(bolt_stream_new(NULL, 0, memory_max, &s, e));
     TRY(write_all(s, db->p, db->n, e));
     return bolt_stream_finish(s, f, &r, checked, e);
 }
@@ -158,7 +158,7 @@ CASE(boltdb_stream, knows_the_meta_early)
     OWNED(bolt_stream) s = NULL;
     struct err e = { 0 };
 
-    OK(bolt_stream_new(NULL, 0, &s, &e), &e);
+    OK(bolt_stream_new(NULL, 0, 0, &s, &e), &e);
     OK(bolt_stream_write(s, db.p, 65536, &e), &e);
     cr_assert_null(bolt_stream_meta(s));
     OK(bolt_stream_write(s, db.p + 65536, 32768, &e), &e);
@@ -194,9 +194,11 @@ CASE(boltdb_stream, says_when_it_ends_early)
                      "pages of 4096");
 }
 
-static enum rc refuse(void *arg, const struct bolt_page *page, struct err *e)
+static enum rc refuse(void *arg, const struct bolt_page *page, uint32_t *note,
+                      struct err *e)
 {
     (void)arg;
+    (void)note;
     return err_set(e, RC_REFUSED, "page %llu", (unsigned long long)page->id);
 }
 
@@ -207,7 +209,7 @@ CASE(boltdb_stream, hands_the_visitors_failure_up)
     OWNED(bolt_stream) s = NULL;
     struct err e = { 0 };
 
-    OK(bolt_stream_new(&v, 0, &s, &e), &e);
+    OK(bolt_stream_new(&v, 0, 0, &s, &e), &e);
     cr_assert_eq(write_all(s, db.p, db.n, &e), RC_REFUSED);
 }
 

@@ -45,7 +45,7 @@ static struct sink *last_new(struct buf *got, const struct mvcc_facts *facts,
     return &l->base;
 }
 
-static void stream(struct bytes image, size_t piece, size_t memory_max,
+static void stream(struct bytes image, size_t piece, const struct mvcc_stream_options *o,
                    struct findings *f, struct mvcc_facts *x)
 {
     AT_END(buf_clear) struct buf got = { 0 };
@@ -53,8 +53,7 @@ static void stream(struct bytes image, size_t piece, size_t memory_max,
     int64_t revision = -1;
     struct err e = { 0 };
 
-    OK(mvcc_stream_sink_new(last_new(&got, x, &revision), memory_max, f, x, &chain, &e),
-       &e);
+    OK(mvcc_stream_sink_new(last_new(&got, x, &revision), o, f, x, &chain, &e), &e);
     for (size_t at = 0; at < image.n; at += piece)
         OK(sink_write(chain, image.p + at, piece < image.n - at ? piece : image.n - at,
                       &e),
@@ -142,7 +141,11 @@ static void same_findings(const struct findings *a, const struct findings *b,
         cr_assert(told(b, &a->items[i]), "%s: %s", what, a->items[i].message);
 }
 
-static void file_and_stream_agree(struct bytes image, size_t piece, const char *what)
+/* All facts in a temporary file, and three keys at hand. */
+static const struct mvcc_stream_options sparing = { .resident = 1, .keys_max = 3 };
+
+static void agree(struct bytes image, size_t piece, const struct mvcc_stream_options *o,
+                  const char *what)
 {
     AT_END(findings_clear) struct findings f = { 0 };
     AT_END(findings_clear) struct findings g = { 0 };
@@ -150,9 +153,15 @@ static void file_and_stream_agree(struct bytes image, size_t piece, const char *
     AT_END(mvcc_facts_end) struct mvcc_facts y = { 0 };
 
     image_survey(image, &f, &x);
-    stream(image, piece, 0, &g, &y);
+    stream(image, piece, o, &g, &y);
     same_facts(&x, &y, what, piece);
     same_findings(&f, &g, what);
+}
+
+static void file_and_stream_agree(struct bytes image, size_t piece, const char *what)
+{
+    agree(image, piece, NULL, what);
+    agree(image, piece, &sparing, what);
 }
 
 CASE(mvcc_stream_survey, tells_what_the_file_tells)
@@ -185,12 +194,13 @@ CASE(mvcc_stream_survey, and_of_random_histories)
 static enum rc hash_at(struct bytes image, int64_t revision, struct mvcc_hashkv *out,
                        struct err *e)
 {
+    const struct mvcc_stream_options o = { .revision = revision };
     AT_END(findings_clear) struct findings f = { 0 };
     AT_END(mvcc_facts_end) struct mvcc_facts x = { 0 };
     OWNED(sink) chain = NULL;
 
     TRY(null_sink_new(&chain, e));
-    TRY(mvcc_stream_sink_at(GIVE(chain), 0, revision, &f, &x, &chain, e));
+    TRY(mvcc_stream_sink_new(GIVE(chain), &o, &f, &x, &chain, e));
     TRY(sink_write(chain, image.p, image.n, e));
     TRY(sink_finish(chain, e));
     cr_assert(x.hashkv_known);
@@ -264,10 +274,11 @@ CASE(mvcc_stream_survey, says_so_when_memory_is_not_enough)
     size_t enough = 0;
 
     for (size_t limit = 1; limit < 1 << 22; limit *= 2) {
+        const struct mvcc_stream_options o = { .memory_max = limit };
         AT_END(findings_clear) struct findings f = { 0 };
         AT_END(mvcc_facts_end) struct mvcc_facts x = { 0 };
 
-        stream(BYTES(db), 4096, limit, &f, &x);
+        stream(BYTES(db), 4096, &o, &f, &x);
         cr_assert_eq(x.total_size, db.n - 32);
         cr_assert_eq(f.errors, 0);
         cr_assert_eq(f.warnings > 0, !x.history_complete, "limit %zu", limit);
@@ -293,7 +304,7 @@ CASE(mvcc_stream_survey, of_a_stream_that_ends_early)
         AT_END(findings_clear) struct findings f = { 0 };
         AT_END(mvcc_facts_end) struct mvcc_facts x = { 0 };
 
-        stream((struct bytes){ db.p, sizes[i] }, 4096, 0, &f, &x);
+        stream((struct bytes){ db.p, sizes[i] }, 4096, NULL, &f, &x);
         cr_assert_gt(f.errors, 0, "%zu", sizes[i]);
         cr_assert_not(x.pages_complete || x.history_complete || x.hashkv_known);
         cr_assert_null(findings_find(&f, "bucket-missing"));
@@ -314,7 +325,7 @@ CASE(mvcc_stream_survey, gives_up_cleanly_without_memory)
         enum rc rc = null_sink_new(&end, &e);
 
         if (rc == RC_OK)
-            rc = mvcc_stream_sink_new(GIVE(end), 0, &f, &x, &chain, &e);
+            rc = mvcc_stream_sink_new(GIVE(end), &sparing, &f, &x, &chain, &e);
         for (size_t at = 0; rc == RC_OK && at < db.n; at += 65536)
             rc = sink_write(chain, db.p + at, db.n - at < 65536 ? db.n - at : 65536, &e);
         if (rc == RC_OK)
