@@ -60,7 +60,7 @@ uses.runbook  := membership recover $(uses.recover)
 uses.agent    := catalog $(uses.recover)
 uses.cli      := runbook agent drill repo bundle catalog lab membership recover salvage care member sql restore defrag host yaml datadir $(uses.datadir)
 
-uses.raftstore := grpcd restore machine $(uses.restore)
+uses.raftstore := grpcd restore datadir machine $(uses.restore)
 
 # What only the programs beside the tool link, and what their unit tests need besides.
 libs.grpcd    := -lnghttp2 -luv -lssl

@@ -1,8 +1,6 @@
 /* holdfast-lab: one member of the embedded store, for rehearsals and tests. */
 #include <stdio.h>
-#include <string.h>
 
-#include "raftstore/export.h"
 #include "raftstore/node.h"
 #include "util/log.h"
 #include "util/process.h"
@@ -17,10 +15,9 @@ static void print_option(const char *name, const char *value, const char *help)
 
 static void print_help(void)
 {
-    puts("usage: holdfast-lab --data-dir DIR [--flag value]...\n"
-         "       holdfast-lab export --data-dir DIR --output DIR\n\n"
+    puts("usage: holdfast-lab --data-dir DIR [--flag value]...\n\n"
          "One member of a small etcd, for rehearsals and tests; never for production.\n"
-         "export: a stopped member's state, as a data directory for a real etcd.\n");
+         "Its data directory is an etcd's.\n");
     options_help(print_option);
 }
 
@@ -54,14 +51,8 @@ int main(int argc, char **argv)
     struct node_options o;
     struct err e = { 0 };
 
-    bool exports = argc > 1 && strcmp(argv[1], "export") == 0;
-
     process_fill_standard_fds();
     log_to(to_stderr, NULL);
-    if (exports) {
-        argv++;
-        argc--;
-    }
     if (options_parse(argc, argv, &o, &e) != RC_OK)
         return complain(&e);
     if (o.help || o.version) {
@@ -71,6 +62,5 @@ int main(int argc, char **argv)
             puts("holdfast-lab 0.1.0");
         return 0;
     }
-    return (exports ? export_data_dir(&o, &e) : serve(&o, &e)) == RC_OK ? 0
-                                                                        : complain(&e);
+    return serve(&o, &e) == RC_OK ? 0 : complain(&e);
 }

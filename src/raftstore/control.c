@@ -205,8 +205,8 @@ static const char *do_status(struct node *n, const struct line *l, char *out, si
     snprintf(out, room,
              "member %" PRIx64 " cluster %" PRIx64 " state %s leader %" PRIx64
              " term %" PRIu64 " index %" PRIu64 " revision %" PRId64,
-             n->me.member, n->me.cluster, states[raft_state(&n->raft)], node_leader(n),
-             node_term(n), fsm_index(&n->fsm),
+             n->home.member, n->home.cluster, states[raft_state(&n->raft)], node_leader(n),
+             node_term(n), node_index(n),
              kvstore_revision(machine_kv(n->fsm.machine)));
     return NULL;
 }
@@ -335,11 +335,11 @@ static void on_connection(uv_stream_t *listener, int status)
 enum rc control_open(struct node *n, struct control **out, struct err *e)
 {
     struct control *c;
-    char own[sizeof n->me.lab_dir + 16];
+    char own[sizeof n->lab_dir + 16];
     const char *path = n->o.control == NULL ? own : n->o.control;
     int status;
 
-    snprintf(own, sizeof own, "%s/control.sock", n->me.lab_dir);
+    snprintf(own, sizeof own, "%s/control.sock", n->lab_dir);
     TRY(mem_new(&c, sizeof *c, "the control socket", e));
     c->n = n;
     *out = c;

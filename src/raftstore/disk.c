@@ -238,49 +238,21 @@ static int cut_off(struct raft_io *io, raft_index index)
     return the_disk->faults->lying_disk ? 0 : the_disk->inner.truncate(io, index);
 }
 
-struct put {
-    struct raft_io_snapshot_put own;
-    struct raft_io_snapshot_put *req;
-    raft_io_snapshot_put_cb cb;
-};
-
-static void on_put(struct raft_io_snapshot_put *own, int status)
-{
-    struct put *p = (struct put *)own;
-
-    if (status == 0)
-        the_disk->stored = true;
-    p->cb(p->req, status);
-    mem_free(p);
-}
-
+/* A disk that lies keeps no snapshot either. */
 static int snapshot_put(struct raft_io *io, unsigned trailing,
                         struct raft_io_snapshot_put *req,
                         const struct raft_snapshot *snapshot, raft_io_snapshot_put_cb cb)
 {
-    struct put *p = mem_zero(sizeof *p);
-    struct deferred *it = mem_zero(sizeof *it);
-    int status;
+    struct deferred *it;
 
-    if (p == NULL || it == NULL) {
-        mem_free(p);
-        mem_free(it);
+    if (!the_disk->faults->lying_disk)
+        return the_disk->inner.snapshot_put(io, trailing, req, snapshot, cb);
+    it = mem_zero(sizeof *it);
+    if (it == NULL)
         return RAFT_NOMEM;
-    }
-    /* A disk that lies keeps no snapshot either. */
-    if (the_disk->faults->lying_disk) {
-        mem_free(p);
-        *it = (struct deferred){ .put = req, .was_put = cb, .status = RAFT_IOERR };
-        defer(the_disk, it, 0);
-        return 0;
-    }
-    mem_free(it);
-    p->req = req;
-    p->cb = cb;
-    status = the_disk->inner.snapshot_put(io, trailing, &p->own, snapshot, on_put);
-    if (status != 0)
-        mem_free(p);
-    return status;
+    *it = (struct deferred){ .put = req, .was_put = cb, .status = RAFT_IOERR };
+    defer(the_disk, it, 0);
+    return 0;
 }
 
 static void close_io(struct raft_io *io, raft_io_close_cb cb)

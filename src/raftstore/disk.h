@@ -25,7 +25,6 @@ struct disk {
     uv_timer_t timer;
     struct deferred *queue; /* in the order in which it is due */
     struct disk_heard heard[DISK_MEMBERS];
-    bool stored;                                /* a snapshot, since the start */
     void (*failed)(void *arg, const char *why); /* a write that was made to fail */
     void *arg;
     struct raft_io inner; /* the functions that were there before */

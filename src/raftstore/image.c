@@ -3,6 +3,7 @@
 #include <fcntl.h>
 
 #include "boltdb/build.h"
+#include "datadir/password.h"
 #include "util/os.h"
 
 struct file_target {
@@ -43,7 +44,8 @@ enum rc image_write(const struct machine *m, int fd, const char *name, uint64_t 
 enum rc image_load(int fd, const char *name, int minor, struct bolt_file **file,
                    struct machine **out, struct err *e)
 {
-    const struct machine_options options = { .minor = minor };
+    const struct machine_options options = { .minor = minor,
+                                             .hash_password = datadir_hash_password };
     OWNED(bolt_file) f = NULL;
     OWNED(machine) m = NULL;
 

@@ -2,9 +2,7 @@
  * at a time, by the leader.
  *
  * A member that was added as a voter becomes one for raft only when it has caught up, and
- * until then does not count for the quorum: etcd counts it at once. Nobody is added
- * before there is a raft snapshot to start from, since the log alone does not hold what
- * the cluster began with. */
+ * until then does not count for the quorum: etcd counts it at once. */
 #include "raftstore/node_priv.h"
 
 #include "codec/message.h"
@@ -71,7 +69,7 @@ static bool may_go(struct node *n, uint64_t id)
         n->leaving = id;
         n->leaving_since = now;
     }
-    return id == n->me.member || h == NULL || now - h->at_ms >= HEARD_MS ||
+    return id == n->home.member || h == NULL || now - h->at_ms >= HEARD_MS ||
            now - n->leaving_since >= FAREWELL_MS;
 }
 
@@ -111,7 +109,7 @@ static void ask_around(struct node *n)
         return;
     n->asked_at = now;
     for (size_t i = 0; i < count; i++)
-        if (all[i].id != n->me.member)
+        if (all[i].id != n->home.member)
             peer_call(n->peers, all[i].id, CALL_MEMBERS, (struct bytes){ 0 },
                       (unsigned)n->o.election_ms, on_asked, n);
 }
@@ -138,7 +136,7 @@ static void force(struct node *n)
         AT_END(buf_clear) struct buf b = { 0 };
         struct err e;
 
-        if (all[i].id == n->me.member)
+        if (all[i].id == n->home.member)
             continue;
         change.id = propose_number(n);
         n->changing = true;
@@ -157,7 +155,6 @@ void members_tick(struct node *n)
     const struct mvcc_member *all;
 
     n->change.data = n;
-    n->based = n->based || n->disk.stored;
     ask_around(n);
     if (!node_is_leader(n) || n->changing || n->stopping)
         return;
@@ -168,7 +165,7 @@ void members_tick(struct node *n)
     if (drop_one(n))
         return;
     all = machine_members(n->fsm.machine, &count);
-    for (size_t i = 0; i < count && n->based; i++)
+    for (size_t i = 0; i < count; i++)
         if (adjust(n, &all[i]))
             return;
 }

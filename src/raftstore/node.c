@@ -1,13 +1,17 @@
 #include "raftstore/node.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "codec/message.h"
 #include "crypto/tls_engine.h"
+#include "raftstore/identity.h"
 #include "raftstore/node_priv.h"
 #include "util/log.h"
 #include "util/mem.h"
+#include "util/os.h"
 
 /* Followers learn by the next message what was committed, and libraft sends none for
  * that alone: without frequent heartbeats a write through a follower would take long. */
@@ -47,6 +51,11 @@ uint64_t node_patience_ms(const struct node *n)
     return 5000 + 2 * n->o.election_ms;
 }
 
+uint64_t node_index(struct node *n)
+{
+    return raft_last_applied(&n->raft);
+}
+
 const struct mvcc_member *node_member(const struct node *n, uint64_t id)
 {
     size_t count;
@@ -60,7 +69,7 @@ const struct mvcc_member *node_member(const struct node *n, uint64_t id)
 
 bool node_is_learner(const struct node *n)
 {
-    const struct mvcc_member *m = node_member(n, n->me.member);
+    const struct mvcc_member *m = node_member(n, n->home.member);
 
     return m != NULL && m->learner;
 }
@@ -84,6 +93,7 @@ static void on_raft_closed(struct raft *raft)
     struct node *n = raft->data;
 
     disk_close(&n->disk);
+    keeper_close(&n->keeper);
 }
 
 static void on_server_closed(void *arg)
@@ -167,9 +177,15 @@ static void on_restored(void *arg)
 {
     struct node *n = arg;
 
-    n->based = true;
     n->lessor.dirty = true;
     n->watches.behind = true;
+}
+
+static enum rc on_draws(void *arg, uint64_t index, struct err *e)
+{
+    struct node *n = arg;
+
+    return keeper_draw(&n->keeper, n->fsm.machine, index, e);
 }
 
 /* ---- what goes on by itself ------------------------------------------------------- */
@@ -206,94 +222,13 @@ static void note_leader(struct node *n)
     n->was_leader = node_is_leader(n);
 }
 
-static void ignore(void *arg, int code, const char *message, struct machine_outcome *o)
-{
-    (void)arg;
-    (void)code;
-    (void)message;
-    (void)o;
-}
-
-static enum rc pack_request(Raftreq__InternalRaftRequest *r, uint64_t number,
-                            struct buf *out, struct err *e)
-{
-    Raftreq__RequestHeader header;
-    enum rc rc;
-
-    raftreq__request_header__init(&header);
-    header.id = number;
-    r->header = &header;
-    rc = codec_pack(r, out, e);
-    r->header = NULL;
-    return rc;
-}
-
-static void propose_request(struct node *n, Raftreq__InternalRaftRequest *r)
-{
-    AT_END(buf_clear) struct buf b = { 0 };
-    uint64_t number = propose_number(n);
-    struct err e;
-
-    if (pack_request(r, number, &b, &e) == RC_OK)
-        propose(n, PAYLOAD_REQUEST, number, (struct bytes){ b.p, b.n }, ignore, NULL);
-}
-
-/* A member tells its name and client URLs when it has started. */
-static void publish(struct node *n)
-{
-    const struct mvcc_member *m = node_member(n, n->me.member);
-    uint64_t now = uv_now(&n->loop);
-    Raftreq__InternalRaftRequest r;
-    Memberpb__MemberAttrSet set;
-    Memberpb__Attributes attributes;
-    char *url = (char *)(uintptr_t)n->o.advertise_client;
-
-    raftreq__internal_raft_request__init(&r);
-    memberpb__member_attr_set__init(&set);
-    memberpb__attributes__init(&attributes);
-    if (m == NULL || node_leader(n) == 0 ||
-        (n->published_at != 0 && now - n->published_at < node_patience_ms(n)) ||
-        (m->name != NULL && strcmp(m->name, n->o.name) == 0 &&
-         m->client_urls.count == 1 && str_list_has(&m->client_urls, url)))
-        return;
-    n->published_at = now;
-    attributes.name = (char *)(uintptr_t)n->o.name;
-    attributes.client_urls = &url;
-    attributes.n_client_urls = 1;
-    set.member_id = n->me.member;
-    set.member_attributes = &attributes;
-    r.cluster_member_attr_set = &set;
-    propose_request(n, &r);
-}
-
-/* The leader says which version the cluster has, once. */
-static void set_version(struct node *n)
-{
-    char version[] = "3.0.0";
-    const char *now = machine_cluster_version(n->fsm.machine);
-    Raftreq__InternalRaftRequest r;
-    Memberpb__ClusterVersionSet set;
-
-    raftreq__internal_raft_request__init(&r);
-    memberpb__cluster_version_set__init(&set);
-    version[2] = (char)('0' + n->o.minor);
-    if (!node_is_leader(n) || (now != NULL && strcmp(now, version) >= 0) ||
-        (n->version_at != 0 && uv_now(&n->loop) - n->version_at < node_patience_ms(n)))
-        return;
-    n->version_at = uv_now(&n->loop);
-    set.ver = version;
-    r.cluster_version_set = &set;
-    propose_request(n, &r);
-}
-
-/* At first the base must become a snapshot as soon as there is any entry: see members.c.
- * Later a log may become large with few entries, and libraft keeps it in memory until the
- * next snapshot. A snapshot is all of the state, so that the more there is of it the more
+/* A log may become large with few entries, and libraft keeps it in memory until the next
+ * snapshot. A snapshot is all of the state, so that the more there is of it the more
  * entries must come between two: else loading a store costs the square of its size. */
 static void pace_snapshots(struct node *n)
 {
     const struct kvstore *kv = machine_kv(n->fsm.machine);
-    bool soon = !n->based || n->fsm.applied_bytes > kvstore_bytes(kv) + LOG_BYTES;
+    bool soon = n->fsm.applied_bytes > kvstore_bytes(kv) + LOG_BYTES;
     uint64_t half = kvstore_records(kv) / 2, often = n->o.snapshot_count;
     uint64_t threshold = soon ? 1 : half > often && half > LARGE_STORE ? half : often;
 
@@ -307,7 +242,7 @@ static void on_tick(uv_timer_t *timer)
 {
     struct node *n = timer->data;
 
-    if (machine_removed(n->fsm.machine, n->me.member))
+    if (machine_removed(n->fsm.machine, n->home.member))
         node_gone(n);
     if (n->broken.code == RC_OK && raft_state(&n->raft) == RAFT_UNAVAILABLE)
         (void)!err_set(&n->broken, RC_STORAGE, "raft cannot go on: %s",
@@ -317,9 +252,9 @@ static void on_tick(uv_timer_t *timer)
         return;
     }
     note_leader(n);
+    keeper_tick(&n->keeper);
     pace_snapshots(n);
-    publish(n);
-    set_version(n);
+    announce_tick(n);
     members_tick(n);
     lessor_tick(n);
     tokens_tick(n);
@@ -346,41 +281,19 @@ static enum rc of_raft(struct node *n, int status, const char *what, struct err 
     return err_set(e, RC_STORAGE, "%s: %s", what, raft_errmsg(&n->raft));
 }
 
-/* raft's first configuration: the machine's members. Alone, it is only us. */
-static enum rc configuration(const struct node *n, bool alone,
-                             struct raft_configuration *c, struct err *e)
-{
-    size_t count;
-    const struct mvcc_member *all = machine_members(n->fsm.machine, &count);
-    int status = 0;
-
-    for (size_t i = 0; i < count && status == 0; i++)
-        if (!alone && all[i].peer_urls.count > 0)
-            status = raft_configuration_add(c, all[i].id, all[i].peer_urls.items[0],
-                                            all[i].learner ? RAFT_STANDBY : RAFT_VOTER);
-    if (alone)
-        status = raft_configuration_add(c, n->me.member, n->o.advertise_peer, RAFT_VOTER);
-    if (status != 0)
-        return err_set(e, RC_USAGE, "raft does not take these members: %s",
-                       raft_strerror(status));
-    return RC_OK;
-}
-
+/* --force-new-cluster: from here on only this member counts. */
 static enum rc configure(struct node *n, struct err *e)
 {
     AT_END(raft_configuration_close) struct raft_configuration c;
-    bool alone = n->o.force_new_cluster;
-    int status = 0;
+    int status;
 
     raft_configuration_init(&c);
-    if (n->me.joined && !alone)
+    n->forcing = n->o.force_new_cluster;
+    if (!n->forcing)
         return RC_OK;
-    TRY(configuration(n, alone, &c, e));
-    /* At a later start the log is not pristine any more, and libraft says so. */
-    status = raft_bootstrap(&n->raft, &c);
-    if (status == RAFT_CANTBOOTSTRAP)
-        status = alone ? raft_recover(&n->raft, &c) : 0;
-    n->forcing = alone;
+    status = raft_configuration_add(&c, n->home.member, n->o.advertise_peer, RAFT_VOTER);
+    if (status == 0)
+        status = raft_recover(&n->raft, &c);
     return of_raft(n, status, "cannot prepare the log", e);
 }
 
@@ -396,21 +309,18 @@ static enum rc raft_begin(struct node *n, struct err *e)
                                              : HEARTBEAT_MAX_MS);
     raft_set_pre_vote(&n->raft, true);
     raft_set_snapshot_trailing(&n->raft, TRAILING);
-    raft_set_snapshot_threshold(&n->raft, 1);
-    n->snapshot_threshold = 1;
     TRY(configure(n, e));
     status = raft_start(&n->raft);
     n->started = true;
-    TRY(of_raft(n, status, "cannot start raft", e));
-    return identity_started(&n->me, e);
+    return of_raft(n, status, "cannot start raft", e);
 }
 
 static enum rc raft_make(struct node *n, struct err *e)
 {
     const struct peers_options o = {
         .loop = &n->loop,
-        .cluster = n->me.cluster,
-        .me = n->me.member,
+        .cluster = n->home.cluster,
+        .me = n->home.member,
         .listen_url = n->o.listen_peer,
         .url = n->o.advertise_peer,
         .faults = &n->faults,
@@ -423,19 +333,31 @@ static enum rc raft_make(struct node *n, struct err *e)
     int status;
 
     TRY(peers_new(&o, &n->peers, e));
-    status = raft_uv_init(&n->io, &n->loop, n->me.raft_dir, peers_transport(n->peers));
+    status = raft_uv_init(&n->io, &n->loop, n->lab_dir, peers_transport(n->peers));
     if (status != 0)
-        return err_set(e, RC_STORAGE, "cannot open '%s': %s", n->me.raft_dir,
-                       n->io.errmsg);
+        return err_set(e, RC_STORAGE, "cannot open '%s': %s", n->lab_dir, n->io.errmsg);
+    TRY(keeper_init(&n->keeper, &n->io, &n->loop, &n->home, n->fsm.machine, e));
+    n->keeper.failed = on_write_failed;
+    n->keeper.arg = n;
     disk_init(&n->disk, &n->io, &n->loop, &n->faults);
     n->disk.failed = on_write_failed;
     n->disk.arg = n;
-    status = raft_init(&n->raft, &n->io, &n->fsm.ops, n->me.member, n->o.advertise_peer);
+    status =
+        raft_init(&n->raft, &n->io, &n->fsm.ops, n->home.member, n->o.advertise_peer);
     if (status != 0)
-        return err_set(e, RC_STORAGE, "cannot open '%s': %s", n->me.raft_dir,
+        return err_set(e, RC_STORAGE, "cannot open '%s': %s", n->lab_dir,
                        raft_errmsg(&n->raft));
     n->raft.data = n;
     return RC_OK;
+}
+
+static enum rc make_lab_dir(struct node *n, struct err *e)
+{
+    int size = snprintf(n->lab_dir, sizeof n->lab_dir, "%s/lab", n->o.data_dir);
+
+    if (size < 0 || (size_t)size >= sizeof n->lab_dir)
+        return err_set(e, RC_USAGE, "--data-dir is too long");
+    return access(n->lab_dir, F_OK) == 0 ? RC_OK : os_mkdir(AT_FDCWD, n->lab_dir, e);
 }
 
 static enum rc base(struct node *n, struct err *e)
@@ -443,13 +365,16 @@ static enum rc base(struct node *n, struct err *e)
     struct bolt_file *file = NULL;
     OWNED(machine) machine = NULL;
 
-    TRY(identity_base(&n->o, &n->me, &file, &machine, e));
-    fsm_init(&n->fsm, &n->raft, n->o.minor, n->me.lab_dir, GIVE(machine), file);
+    TRY(identity_establish(&n->o, e));
+    TRY(make_lab_dir(n, e));
+    TRY(home_open(n->o.data_dir, n->o.minor, &n->home, &file, &machine, e));
+    fsm_init(&n->fsm, &n->raft, n->o.minor, n->lab_dir, GIVE(machine), file);
     n->fsm.hooks = (struct fsm_hooks){
         .arg = n,
         .wanted = on_wanted,
         .applied = on_applied,
         .restored = on_restored,
+        .draws = on_draws,
     };
     return RC_OK;
 }
@@ -474,11 +399,10 @@ enum rc node_open(const struct node_options *o, struct node **out, struct err *e
     signal(SIGPIPE, SIG_IGN);
     TRY(mem_new(&n, sizeof *n, "a member", e));
     n->o = *o;
-    n->me.lock = -1;
+    n->home.db = -1;
     if (uv_loop_init(&n->loop) != 0)
         return err_set(e, RC_NOMEM, "no memory for the loop");
     n->loop.data = n;
-    TRY(identity_establish(o, &n->me, e));
     TRY(base(n, e));
     proposals_start(n);
     TRY(raft_make(n, e));
@@ -517,6 +441,7 @@ void node_free(struct node *n)
     lessor_clear(&n->lessor);
     tokens_clear(&n->tokens);
     tls_server_free(n->tls);
-    identity_close(&n->me);
+    keeper_clear(&n->keeper);
+    home_close(&n->home);
     mem_free(n);
 }

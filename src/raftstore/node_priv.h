@@ -9,7 +9,8 @@
 #include "raftstore/disk.h"
 #include "raftstore/faults.h"
 #include "raftstore/fsm.h"
-#include "raftstore/identity.h"
+#include "raftstore/home.h"
+#include "raftstore/keeper.h"
 #include "raftstore/lessor.h"
 #include "raftstore/node.h"
 #include "raftstore/peers.h"
@@ -23,10 +24,12 @@ struct tls_server;
 
 struct node {
     struct node_options o;
-    struct identity me;
+    struct home home;
+    char lab_dir[512]; /* beside member/: home.h */
     uv_loop_t loop;
     struct raft raft;
     struct raft_io io;
+    struct keeper keeper; /* in place of what io would keep */
     struct disk disk; /* around io: faults, and what it tells */
     struct peers *peers;
     struct fsm fsm;
@@ -55,7 +58,6 @@ struct node {
     bool forcing;       /* --force-new-cluster: the others are still to be removed */
     uint64_t allocated; /* bytes of the database, before it is defragmented */
     uint64_t snapshot_threshold; /* as libraft was told */
-    bool based;                  /* libraft has a snapshot, so others may join */
     struct err broken;           /* what makes it end at the next tick */
     struct err end;              /* why it ends */
 };
@@ -64,6 +66,7 @@ struct node {
 uint64_t node_leader(struct node *n); /* 0: none is known */
 bool node_is_leader(struct node *n);
 uint64_t node_term(const struct node *n);
+uint64_t node_index(struct node *n); /* of the last entry applied */
 /* What a request may wait: as etcd, 5 s and two election timeouts. */
 uint64_t node_patience_ms(const struct node *n);
 const struct mvcc_member *node_member(const struct node *n, uint64_t id);
@@ -76,6 +79,9 @@ void node_stop(struct node *n, const struct err *end);
 /* members.c: raft's configuration follows the machine's members. */
 void members_tick(struct node *n);
 bool members_in_sync(struct node *n, uint64_t id);
+
+/* announce.c: the name and client URLs of this member, the version of the cluster. */
+void announce_tick(struct node *n);
 
 /* requests.c: the calls of other members. */
 void requests_take(void *arg, uint64_t from, uint8_t what, struct bytes body,

@@ -19,7 +19,7 @@ struct option {
 /* clang-format off */
 static const struct option options[] = {
     { "name", "NAME", "this member's name in --initial-cluster", TEXT, AT(name) },
-    { "data-dir", "DIR", "its data; also one that a restore made", TEXT, AT(data_dir) },
+    { "data-dir", "DIR", "its data; also an etcd's, or one that a restore made", TEXT, AT(data_dir) },
     { "listen-client-urls", "URL", "where clients are served", TEXT, AT(listen_client) },
     { "advertise-client-urls", "URL", "what the member list says", TEXT, AT(advertise_client) },
     { "listen-peer-urls", "URL", "where members are served", TEXT, AT(listen_peer) },
@@ -42,7 +42,6 @@ static const struct option options[] = {
     { "client-cert-auth", NULL, "refuse clients without a certificate", FLAG, AT(client_cert_auth) },
     { "control-socket", "PATH", "Unix socket that takes faults (DIR/lab/control.sock)", TEXT, AT(control) },
     { "etcd-version", "3.4|3.5|3.6|3.7", "whose answers are given", MINOR, AT(minor) },
-    { "output", "DIR", "of `export`: the etcd data directory to make", TEXT, AT(output) },
     { "help", NULL, "show this", FLAG, AT(help) },
     { "version", NULL, "show the version", FLAG, AT(version) },
     /* What a script that starts an etcd may say, and what changes nothing here. */

@@ -21,7 +21,6 @@ struct node_options {
     bool client_cert_auth;
     const char *control; /* path of the control socket; NULL: lab/control.sock */
     int minor;           /* whose etcd we are: 4 to 7 */
-    const char *output;  /* of `export` */
     bool help, version;
 };
 

@@ -61,7 +61,7 @@ void proposals_start(struct node *n)
 {
     uint64_t ms = (uint64_t)time(NULL) * 1000 + uv_hrtime() / 1000000 % 1000;
 
-    n->proposals.next = n->me.member << 48 | (ms & 0xffffffffff) << 8;
+    n->proposals.next = n->home.member << 48 | (ms & 0xffffffffff) << 8;
 }
 
 uint64_t propose_number(struct node *n)
@@ -163,7 +163,7 @@ static void hand_over(struct node *n, struct proposal *it)
     };
     uint64_t leader = node_leader(n);
 
-    if (leader == n->me.member)
+    if (leader == n->home.member)
         it->sent = append(n, &p, NULL);
     else if (leader != 0)
         forward(n, it, leader);

@@ -72,11 +72,11 @@ static void ask(struct node *n)
     if (leader == 0 || r->asking || r->fresh == NULL || uv_now(&n->loop) < r->retry_at ||
         n->stopping)
         return;
-    b = leader == n->me.member ? mem_zero(sizeof *b) : NULL;
+    b = leader == n->home.member ? mem_zero(sizeof *b) : NULL;
     r->asked = r->fresh;
     r->fresh = NULL;
     r->asking = true;
-    if (leader != n->me.member) {
+    if (leader != n->home.member) {
         peer_call(n->peers, leader, CALL_READ_INDEX, (struct bytes){ 0 },
                   (unsigned)n->o.election_ms, on_index, n);
         return;

@@ -1,4 +1,5 @@
 #include "raftstore/calls.h"
+#include "raftstore/identity.h"
 #include "raftstore/node_priv.h"
 
 static void give_members(struct node *n, struct peer_request *r)
@@ -6,7 +7,7 @@ static void give_members(struct node *n, struct peer_request *r)
     AT_END(buf_clear) struct buf b = { 0 };
     struct err e;
 
-    if (identity_members_write(n->fsm.machine, n->me.cluster, &b, &e) != RC_OK)
+    if (identity_members_write(n->fsm.machine, n->home.cluster, &b, &e) != RC_OK)
         peer_answer(r, CALL_NO, (struct bytes){ 0 });
     else
         peer_answer(r, CALL_DONE, (struct bytes){ b.p, b.n });

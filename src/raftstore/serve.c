@@ -77,8 +77,8 @@ enum rc serve_header(struct node *n, int64_t revision, struct buf *out, struct e
     AT_END(buf_clear) struct buf b = { 0 };
 
     etcdrpc__response_header__init(&h);
-    h.cluster_id = n->me.cluster;
-    h.member_id = n->me.member;
+    h.cluster_id = n->home.cluster;
+    h.member_id = n->home.member;
     h.revision = revision != 0 ? revision : kvstore_revision(machine_kv(n->fsm.machine));
     h.raft_term = node_term(n);
     TRY(codec_pack(&h, &b, e));
@@ -327,7 +327,7 @@ static bool is_published(struct node *n)
     const struct mvcc_member *all = machine_members(n->fsm.machine, &count);
 
     for (size_t i = 0; i < count; i++)
-        if (all[i].id == n->me.member)
+        if (all[i].id == n->home.member)
             return all[i].client_urls.count > 0;
     return false;
 }

@@ -104,10 +104,12 @@ static void write_user(struct node *n, struct grpcd_call *call, unsigned field,
     buf_wipe(&b);
 }
 
-/* The hash takes the password's place, as base64, in a copy that owns nothing. */
+/* The hash takes the password's place, as base64, in a copy that owns nothing. A 3.4 that
+ * reads the log knows no hashes, and makes its own from the password. */
 static void write_hashed(struct hashing *h)
 {
     char empty[] = "", coded[2 * HASH_SIZE];
+    bool keep = h->n->o.minor < 5;
     size_t n = base64_encode_padded(bytes_str(h->hash), coded);
 
     coded[n] = 0;
@@ -115,14 +117,14 @@ static void write_hashed(struct hashing *h)
         Etcdrpc__UserAddRequest r = *(Etcdrpc__UserAddRequest *)h->request;
 
         r.hashed_password = coded;
-        r.password = empty;
+        r.password = keep ? r.password : empty;
         write_user(h->n, h->call, h->field, &r);
     } else {
         Etcdrpc__UserChangePasswordRequest r =
             *(Etcdrpc__UserChangePasswordRequest *)h->request;
 
         r.hashed_password = coded;
-        r.password = empty;
+        r.password = keep ? r.password : empty;
         write_user(h->n, h->call, h->field, &r);
     }
 }

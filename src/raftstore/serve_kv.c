@@ -139,7 +139,7 @@ static void raise_nospace(struct node *n)
     etcdrpc__alarm_request__init(&alarm);
     header.id = propose_number(n);
     alarm.action = ETCDRPC__ALARM_ACTION__ALARM_ACTIVATE;
-    alarm.member_id = n->me.member;
+    alarm.member_id = n->home.member;
     alarm.alarm = ETCDRPC__ALARM_TYPE__ALARM_NOSPACE;
     r.header = &header;
     r.alarm = &alarm;

@@ -156,14 +156,14 @@ void serve_time_to_live(struct grpcd_call *call, struct bytes request, void *arg
 /* ---- keeping alive ---------------------------------------------------------------- */
 
 /* A stream of requests; each that is under way at the leader holds it. */
-struct keeper {
+struct keepalive {
     struct node *n;
     struct grpcd_call *call; /* NULL once it is finished */
     unsigned pending;
     bool ended;
 };
 
-static void keeper_leave(struct keeper *k)
+static void keeper_leave(struct keepalive *k)
 {
     if (k->pending > 0)
         return;
@@ -183,7 +183,7 @@ static enum rc alive_message(struct node *n, int64_t id, int64_t ttl, struct buf
     return ttl == 0 ? RC_OK : pb_put_u64(b, 3, (uint64_t)ttl, e);
 }
 
-static void alive(struct keeper *k, int64_t id, int64_t ttl)
+static void alive(struct keepalive *k, int64_t id, int64_t ttl)
 {
     AT_END(buf_clear) struct buf b = { 0 };
     struct err e;
@@ -193,14 +193,14 @@ static void alive(struct keeper *k, int64_t id, int64_t ttl)
 }
 
 struct kept {
-    struct keeper *k;
+    struct keepalive *k;
     int64_t id;
 };
 
 static void on_kept(void *arg, int status, struct bytes body)
 {
     struct kept *it = arg;
-    struct keeper *k = it->k;
+    struct keepalive *k = it->k;
 
     k->pending--;
     if (status == CALL_DONE && body.n == 8)
@@ -215,14 +215,14 @@ static void on_kept(void *arg, int status, struct bytes body)
     keeper_leave(k);
 }
 
-static void keep(struct keeper *k, int64_t id)
+static void keep(struct keepalive *k, int64_t id)
 {
     uint8_t body[8];
     uint64_t leader = node_leader(k->n);
     struct kept *it;
     int64_t ttl = 0;
 
-    if (leader == k->n->me.member) {
+    if (leader == k->n->home.member) {
         if (!lessor_keep_alive(k->n, id, &ttl))
             ttl = 0;
         alive(k, id, ttl);
@@ -244,7 +244,7 @@ static void keep(struct keeper *k, int64_t id)
 static void keeper_message(struct grpcd_call *call, struct bytes request, void *state)
 {
     AT_END(codec_end) Etcdrpc__LeaseKeepAliveRequest *r = NULL;
-    struct keeper *k = state;
+    struct keepalive *k = state;
     struct err e;
 
     if (k->call == NULL)
@@ -261,7 +261,7 @@ static void keeper_message(struct grpcd_call *call, struct bytes request, void *
 
 static void keeper_ended(struct grpcd_call *call, void *state)
 {
-    struct keeper *k = state;
+    struct keepalive *k = state;
 
     (void)call;
     k->ended = true;
@@ -270,7 +270,7 @@ static void keeper_ended(struct grpcd_call *call, void *state)
 
 static void keeper_canceled(struct grpcd_call *call, void *state)
 {
-    struct keeper *k = state;
+    struct keepalive *k = state;
 
     k->call = NULL;
     grpcd_finish(call, GRPCD_CANCELED, NULL);
@@ -287,7 +287,7 @@ void serve_keep_alive(struct grpcd_call *call, struct bytes request, void *arg)
 {
     struct node *n = arg;
     struct caller who;
-    struct keeper *k;
+    struct keepalive *k;
 
     (void)request;
     if (!serve_enter(n, call, 0, &who))
@@ -297,6 +297,6 @@ void serve_keep_alive(struct grpcd_call *call, struct bytes request, void *arg)
         grpcd_finish(call, GRPCD_RESOURCE_EXHAUSTED, "out of memory");
         return;
     }
-    *k = (struct keeper){ .n = n, .call = call };
+    *k = (struct keepalive){ .n = n, .call = call };
     grpcd_hook(call, &keeper_hooks, k);
 }

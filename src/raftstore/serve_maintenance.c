@@ -68,7 +68,7 @@ void serve_status(struct grpcd_call *call, struct bytes request, void *arg)
     r.db_size = (int64_t)(size > n->allocated ? size : n->allocated);
     r.db_size_in_use = (int64_t)size;
     r.leader = node_leader(n);
-    r.raft_index = r.raft_applied_index = fsm_index(&n->fsm);
+    r.raft_index = r.raft_applied_index = node_index(n);
     r.raft_term = node_term(n);
     r.errors = errors.each;
     r.n_errors = errors.count;
@@ -122,7 +122,7 @@ static enum rc whole_hash(struct node *n, uint32_t *out, struct err *e)
     OWNED_FD int fd = -1;
     uint64_t size;
 
-    TRY(image_scratch(n->me.lab_dir, &fd, e));
+    TRY(image_scratch(n->lab_dir, &fd, e));
     TRY(image_write(n->fsm.machine, fd, "a database", &size, e));
     TRY(bolt_file_open_fd(fd, "a database", NULL, &file, e));
     TRY(mvcc_survey_file(file, &options, NULL, &facts, e));
@@ -244,7 +244,7 @@ void serve_move_leader(struct grpcd_call *call, struct bytes request, void *arg)
     else if (m == NULL || m->learner)
         grpcd_finish(call, GRPCD_FAILED_PRECONDITION,
                      "etcdserver: bad leader transferee");
-    else if (r->target_id == n->me.member)
+    else if (r->target_id == n->home.member)
         serve_reply(n, call, 0, (struct bytes){ 0 });
     else
         move(n, call, r->target_id);

@@ -25,7 +25,7 @@ bool tokens_make(struct node *n, char out[static TOKEN_SIZE])
     for (size_t i = 0; i < LETTERS; i++)
         out[i] = letters[random[i] % (sizeof letters - 1)];
     snprintf(out + LETTERS, TOKEN_SIZE - LETTERS, ".%llu",
-             (unsigned long long)fsm_index(&n->fsm));
+             (unsigned long long)node_index(n));
     return true;
 }
 

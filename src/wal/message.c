@@ -3,6 +3,9 @@
 #include "codec/pb.h"
 #include "util/mem.h"
 
+/* Far from any number that etcd gave a field. */
+enum { OWN_FIELD = 100 };
+
 void wal_conf_clear(struct wal_conf *c)
 {
     mem_free(c->voters);
@@ -13,6 +16,7 @@ void wal_conf_clear(struct wal_conf *c)
 void wal_mark_clear(struct wal_mark *m)
 {
     wal_conf_clear(&m->conf);
+    wal_conf_clear(&m->counted);
 }
 
 void wal_snapshot_clear(struct wal_snapshot *s)
@@ -88,10 +92,12 @@ enum rc wal_entry_parse(struct bytes p, struct wal_entry *out, struct err *e)
             entry.index = f.value;
         else if (f.tag == PB_TAG(4, PB_BYTES))
             entry.data = f.bytes;
+        else if (f.tag == PB_TAG(OWN_FIELD, PB_BYTES))
+            entry.note = f.bytes;
         else
             return unexpected(&r, from, p, "ENTRY", e);
     }
-    if (!pb_done(&r))
+    if (!pb_done(&r) || (entry.note.n > 0 && entry.data.n > 0))
         return refuse(&r, p, "ENTRY", e);
     *out = entry;
     return RC_OK;
@@ -173,9 +179,12 @@ enum rc wal_mark_parse(struct bytes p, struct wal_mark *out, struct err *e)
             mark.term = f.value;
         else if (f.tag == PB_TAG(3, PB_BYTES))
             TRY(parse_conf(f.bytes, &mark.conf, e));
+        else if (f.tag == PB_TAG(OWN_FIELD, PB_BYTES))
+            TRY(parse_conf(f.bytes, &mark.counted, e));
         else
             return unexpected(&r, from, p, "SNAPSHOT", e);
         mark.has_conf |= f.tag == PB_TAG(3, PB_BYTES);
+        mark.has_counted |= f.tag == PB_TAG(OWN_FIELD, PB_BYTES);
     }
     if (!pb_done(&r))
         return refuse(&r, p, "SNAPSHOT", e);
@@ -238,7 +247,9 @@ enum rc wal_entry_put(struct buf *b, const struct wal_entry *entry, struct err *
     TRY(pb_put_u64(b, 1, entry->type, e));
     TRY(pb_put_u64(b, 2, entry->term, e));
     TRY(pb_put_u64(b, 3, entry->index, e));
-    return entry->data.n == 0 ? RC_OK : pb_put_bytes(b, 4, entry->data, e);
+    if (entry->data.n > 0)
+        TRY(pb_put_bytes(b, 4, entry->data, e));
+    return entry->note.n == 0 ? RC_OK : pb_put_bytes(b, OWN_FIELD, entry->note, e);
 }
 
 enum rc wal_change_put(struct buf *b, const struct wal_change *c, struct err *e)
@@ -266,7 +277,9 @@ enum rc wal_mark_put(struct buf *b, const struct wal_mark *m, struct err *e)
 {
     TRY(pb_put_u64(b, 1, m->index, e));
     TRY(pb_put_u64(b, 2, m->term, e));
-    return m->has_conf ? put_conf(b, 3, &m->conf, e) : RC_OK;
+    if (m->has_conf)
+        TRY(put_conf(b, 3, &m->conf, e));
+    return m->has_counted ? put_conf(b, OWN_FIELD, &m->counted, e) : RC_OK;
 }
 
 enum rc wal_snapshot_put(struct buf *b, const struct wal_snapshot *s, struct err *e)

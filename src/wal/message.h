@@ -35,6 +35,9 @@ struct wal_mark {
     uint64_t index, term;
     struct wal_conf conf; /* empty before etcd 3.5 */
     bool has_conf;
+    struct wal_conf counted; /* the embedded store's: who counts for its quorum there,
+                                in a field that etcd passes over */
+    bool has_counted;
 };
 
 enum wal_entry_type {
@@ -48,6 +51,8 @@ struct wal_entry {
     enum wal_entry_type type;
     uint64_t term, index;
     struct bytes data; /* borrowed; empty in the entry that a new leader begins with */
+    struct bytes note; /* borrowed; the embedded store's own, in a field that etcd passes
+                          over; only entries without data have one */
 };
 
 enum wal_change_type {

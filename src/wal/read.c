@@ -313,6 +313,7 @@ static enum rc read_log(struct wal *w, struct err *e)
 
     TRY(find_start(&c, e));
     TRY(read_all(&c, e));
+    w->s.crc = c.crc;
     TRY(settle_marks(&c, e));
     return judge_whole(&c, e);
 }

@@ -61,6 +61,7 @@ struct wal_summary {
     size_t segment_count;
     size_t first_read; /* segments before this one lie behind a gap and were not read */
     uint64_t records;
+    uint32_t crc; /* the checksum chain behind the last of them */
 
     enum wal_verdict verdict;
     struct wal_damage damage;

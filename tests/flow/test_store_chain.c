@@ -116,21 +116,16 @@ static void restore(struct stage *from, struct stage *to, bool store)
     same(from, to);
 }
 
-/* By writing the stopped store out as a data directory, on which etcd goes on as the same
- * member. */
-static void export(struct stage *from, struct stage *to)
+/* By starting the one on the stopped other's data directory: the same member goes on. */
+static void take_over(struct stage *from, struct stage *to, bool store)
 {
-    cluster_kill(&from->k, 0, SIGTERM);
-    choose(to, from->backend.version, false);
-    snprintf(to->what, sizeof to->what, "export to %s", to->backend.name);
+    cluster_kill(&from->k, 0, SIGKILL);
+    choose(to, from->backend.version, store);
+    snprintf(to->what, sizeof to->what, "%s on the directory of %s", to->backend.name,
+             from->backend.name);
     to->k = from->k;
     to->k.backend = &to->backend;
-    to->k.options.flags = NULL;
-    snprintf(to->k.members[0].data_dir, sizeof to->k.members[0].data_dir, "%s/exported",
-             from->k.dir);
-    PEER(p, HOLDFAST_LAB_BIN, "export", "--name", from->k.members[0].name, "--data-dir",
-         from->k.members[0].data_dir, "--output", to->k.members[0].data_dir,
-         "--etcd-version", from->backend.version);
+    to->k.options.flags = store ? to->flags : NULL;
     cluster_boot_first(&to->k, 1);
     look(to);
     same(from, to);
@@ -168,14 +163,19 @@ EACH_ETCD(store, is_restored_from_and_to)
     alice_may_only_read(&end);
 }
 
-EACH_ETCD(store, is_exported_to)
+/* Each killed, so that what the next one has is what was in the log. */
+EACH_ETCD(store, shares_its_directory_with)
 {
     STAGE store = { 0 };
     STAGE etcd = { 0 };
+    STAGE again = { 0 };
 
     begin(&store, b->version, true);
     go_on(&store);
-    export(&store, &etcd);
+    take_over(&store, &etcd, false);
     alice_may_only_read(&etcd);
     go_on(&etcd);
+    take_over(&etcd, &again, true);
+    alice_may_only_read(&again);
+    go_on(&again);
 }

@@ -2,11 +2,11 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
+#include "raftstore/home.h"
 #include "raftstore/identity.h"
 #include "tests/lib/case.h"
 #include "tests/lib/fault.h"
 #include "tests/lib/tmpdir.h"
-#include "util/os.h"
 #include "wal/raft_ids.h"
 
 #define M0 "http://127.0.0.1:1"
@@ -28,109 +28,96 @@ static struct node_options at(const char *dir)
     return o;
 }
 
-static void begin_log(const struct identity *me)
-{
-    char path[600];
-    FILE *f;
+/* A member at rest, as a start finds it. */
+struct found {
+    struct home home;
+    struct bolt_file *file;
+    struct machine *m;
+};
 
-    snprintf(path, sizeof path, "%s/metadata1", me->raft_dir);
-    f = fopen(path, "w");
-    cr_assert_not_null(f);
-    fclose(f);
+static void found_end(struct found *f)
+{
+    machine_free(f->m);
+    bolt_file_free(f->file);
+    home_close(&f->home);
+}
+#define FOUND AT_END(found_end) struct found
+
+static enum rc look(const struct node_options *o, struct found *f, struct err *e)
+{
+    f->home.db = -1;
+    return home_open(o->data_dir, o->minor, &f->home, &f->file, &f->m, e);
 }
 
 CASE(identity, ids_are_etcds_and_stay)
 {
     const struct node_options o = at(path_in(tmpdir_new(), "m0"));
-    struct identity me, again;
     uint64_t id;
     struct err e = { 0 };
 
-    OK(identity_establish(&o, &me, &e), &e);
     OK(wal_member_id((const char *const[]){ M0 }, 1, "t", &id, &e), &e);
-    cr_assert_eq(me.member, id);
-    cr_assert_not(me.joined || me.started);
-    begin_log(&me);
-    OK(identity_started(&me, &e), &e);
-    identity_close(&me);
-    OK(identity_establish(&o, &again, &e), &e);
-    cr_assert_eq(again.member, me.member);
-    cr_assert_eq(again.cluster, me.cluster);
-    cr_assert(again.started);
-    identity_close(&again);
-    OK(identity_open(o.data_dir, &again, &e), &e);
-    cr_assert_eq(again.member, me.member);
-    identity_close(&again);
+    for (int start = 0; start < 2; start++) {
+        FOUND f = { 0 };
+
+        OK(identity_establish(&o, &e), &e);
+        OK(look(&o, &f, &e), &e);
+        cr_assert_eq(f.home.member, id);
+    }
 }
 
-CASE(identity, the_base_has_the_members)
+CASE(identity, a_cluster_begins_with_its_members)
 {
     const struct node_options o = at(path_in(tmpdir_new(), "m0"));
-    struct identity me;
-    struct bolt_file *file = NULL;
-    struct machine *m = NULL;
+    FOUND f = { 0 };
     size_t count;
     struct err e = { 0 };
 
-    OK(identity_establish(&o, &me, &e), &e);
-    OK(identity_base(&o, &me, &file, &m, &e), &e);
-    machine_members(m, &count);
+    OK(identity_establish(&o, &e), &e);
+    OK(look(&o, &f, &e), &e);
+    machine_members(f.m, &count);
     cr_assert_eq(count, 2);
-    cr_assert_eq(machine_index(m), 2, "one entry each, as etcd's log begins");
-    machine_free(m);
-    bolt_file_free(file);
-    identity_close(&me);
+    cr_assert_eq(f.home.index, 2, "one entry each, as etcd's log begins");
+    cr_assert_eq(f.home.term, 1);
+    cr_assert_eq(f.home.found->log->last_index, 2);
+    cr_assert_eq(f.home.found->log->state.commit, 2);
 }
 
 CASE(identity, refuses_a_name_that_is_not_there)
 {
     struct node_options o = at(path_in(tmpdir_new(), "m0"));
-    struct identity me;
     struct err e = { 0 };
 
     o.name = "m7";
-    cr_assert_eq(identity_establish(&o, &me, &e), RC_USAGE);
+    cr_assert_eq(identity_establish(&o, &e), RC_USAGE);
     o.name = "m0";
     o.initial_cluster = "m0=" M0 ",m0=";
-    cr_assert_eq(identity_establish(&o, &me, &e), RC_USAGE);
+    cr_assert_eq(identity_establish(&o, &e), RC_USAGE);
+    cr_assert_not(home_is_there(o.data_dir));
 }
 
 CASE(identity, a_joiner_finds_nobody)
 {
     struct node_options o = at(path_in(tmpdir_new(), "m0"));
-    struct identity me;
     struct err e = { 0 };
 
     o.existing = true;
-    cr_assert_eq(identity_establish(&o, &me, &e), RC_NET);
-    cr_assert_eq(identity_open(o.data_dir, &me, &e), RC_NOTFOUND);
+    cr_assert_eq(identity_establish(&o, &e), RC_NET);
+    cr_assert_not(home_is_there(o.data_dir));
 }
 
 CASE(identity, one_process_at_a_time)
 {
     const struct node_options o = at(path_in(tmpdir_new(), "m0"));
-    struct identity me, other;
+    FOUND f = { 0 };
+    FOUND other = { 0 };
     struct err e = { 0 };
 
-    OK(identity_establish(&o, &me, &e), &e);
-    cr_assert_eq(identity_establish(&o, &other, &e), RC_LOCKED);
-    cr_assert_eq(identity_open(o.data_dir, &other, &e), RC_LOCKED);
-    identity_close(&me);
+    OK(identity_establish(&o, &e), &e);
+    OK(look(&o, &f, &e), &e);
+    cr_assert_eq(look(&o, &other, &e), RC_LOCKED);
 }
 
-CASE(identity, a_log_that_is_gone_is_not_begun_again)
-{
-    const struct node_options o = at(path_in(tmpdir_new(), "m0"));
-    struct identity me;
-    struct err e = { 0 };
-
-    OK(identity_establish(&o, &me, &e), &e);
-    OK(identity_started(&me, &e), &e);
-    identity_close(&me);
-    cr_assert_eq(identity_establish(&o, &me, &e), RC_CORRUPT);
-}
-
-/* Whatever call fails, the next start finds a whole identity or none. */
+/* Whatever call fails, the next start finds a whole directory or none. */
 CASE(identity, each_failing_write_leaves_a_directory_that_starts)
 {
     static const struct {
@@ -150,18 +137,17 @@ CASE(identity, each_failing_write_leaves_a_directory_that_starts)
 
         while (went_off) {
             char name[32];
-            struct identity me = { 0 };
+            FOUND f = { 0 };
             struct err e = { 0 };
 
             snprintf(name, sizeof name, "m%zu.%u", i, ++nth);
             const struct node_options o = at(path_in(dir, name));
 
             fault_arm(faults[i].point, nth, faults[i].error);
-            if (identity_establish(&o, &me, &e) == RC_OK)
-                identity_close(&me);
+            (void)!identity_establish(&o, &e);
             went_off = fault_disarm();
-            OK(identity_establish(&o, &me, &e), &e);
-            identity_close(&me);
+            OK(identity_establish(&o, &e), &e);
+            OK(look(&o, &f, &e), &e);
         }
         cr_assert_gt(nth, 1, "fault %zu never went off", i);
     }

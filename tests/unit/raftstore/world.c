@@ -3,11 +3,13 @@
 #include <stdio.h>
 
 #include "codec/message.h"
+#include "raftstore/image.h"
 #include "tests/lib/case.h"
 #include "tests/lib/tmpdir.h"
 #include "util/mem.h"
+#include "util/os.h"
 
-enum { LONG_MS = 60000 };
+enum { LONG_MS = 60000, FIRST = 3 };
 
 /* The fixture has no threads to offer. */
 static int snapshot(struct raft_fsm *ops, struct raft_buffer *bufs[], unsigned *n)
@@ -39,13 +41,13 @@ static int restore(struct raft_fsm *ops, struct raft_buffer *b)
     return f->ops.restore(&f->ops, b);
 }
 
-static void new_machine(struct world *w, bool empty, struct machine **out)
+static void new_machine(bool empty, struct machine **out)
 {
     const struct machine_options options = { .minor = 6 };
     struct err e = { 0 };
 
     OK(machine_new(&options, out, &e), &e);
-    for (unsigned i = 0; !empty && i < 3; i++) {
+    for (unsigned i = 0; !empty && i < FIRST; i++) {
         char json[80];
         struct wal_change c = { .node_id = 100 + i };
 
@@ -54,10 +56,41 @@ static void new_machine(struct world *w, bool empty, struct machine **out)
         c.context = bytes_str(json);
         OK(machine_change(*out, &c, NULL, &e), &e);
     }
-    if (!empty) {
-        machine_set_index(*out, 3, 1);
-        w->offset = 3;
-    }
+    if (!empty)
+        machine_set_index(*out, FIRST, 1);
+}
+
+static void image_of(const struct machine *m, struct raft_buffer *out)
+{
+    uint64_t size;
+    struct err e = { 0 };
+    OWNED_FD int fd = -1;
+
+    OK(image_scratch(tmpdir_new(), &fd, &e), &e);
+    OK(image_write(m, fd, "an image", &size, &e), &e);
+    out->len = (size_t)size;
+    out->base = raft_malloc(out->len);
+    OK(os_pread_full(fd, out->base, out->len, 0, "an image", &e), &e);
+}
+
+/* As keeper.h starts libraft: with a snapshot, and no entry before it. */
+static void begin_behind_a_snapshot(struct world *w, unsigned i,
+                                    const struct raft_configuration *c)
+{
+    struct raft_snapshot *s = raft_calloc(1, sizeof *s);
+
+    s->index = s->configuration_index = FIRST;
+    s->term = 1;
+    s->n_bufs = 1;
+    s->bufs = raft_calloc(1, sizeof *s->bufs);
+    image_of(w->fsm[i].machine, &s->bufs[0]);
+    raft_configuration_init(&s->configuration);
+    for (unsigned k = 0; k < c->n; k++)
+        cr_assert_eq(raft_configuration_add(&s->configuration, c->servers[k].id,
+                                            c->servers[k].address, c->servers[k].role),
+                     0);
+    raft_fixture_set_snapshot(&w->fx, i, s);
+    raft_fixture_set_term(&w->fx, i, 1);
 }
 
 static unsigned add(struct world *w, bool empty)
@@ -65,7 +98,7 @@ static unsigned add(struct world *w, bool empty)
     unsigned i = w->count++;
     struct machine *m = NULL;
 
-    new_machine(w, empty, &m);
+    new_machine(empty, &m);
     fsm_init(&w->fsm[i], NULL, 6, tmpdir_new(), m, NULL);
     w->ops[i] = (struct raft_fsm){ .version = 2,
                                    .data = &w->fsm[i],
@@ -88,7 +121,8 @@ void world_begin(struct world *w, unsigned voters)
     for (unsigned i = 0; i < voters; i++)
         add(w, false);
     raft_fixture_configuration(&w->fx, voters, &c);
-    cr_assert_eq(raft_fixture_bootstrap(&w->fx, &c), 0);
+    for (unsigned i = 0; i < voters; i++)
+        begin_behind_a_snapshot(w, i, &c);
     raft_configuration_close(&c);
     cr_assert_eq(raft_fixture_start(&w->fx), 0);
     world_leader(w);

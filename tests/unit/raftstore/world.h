@@ -15,11 +15,11 @@ struct world {
     struct fsm fsm[WORLD_MAX];
     struct raft_fsm ops[WORLD_MAX]; /* with a snapshot that is taken at once */
     unsigned count;
-    uint64_t offset; /* of those that begin together */
-    uint64_t next;   /* number of the next proposal */
+    uint64_t next; /* number of the next proposal */
 };
 
-/* `voters` members that begin with the same members in their machines, and a leader. */
+/* `voters` members that begin with the same three members in their machines, as behind
+ * etcd's first three entries, and a leader. */
 void world_begin(struct world *w, unsigned voters);
 void world_end(struct world *w);
 #define WORLD [[gnu::cleanup(world_end)]] struct world
