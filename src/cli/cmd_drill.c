@@ -10,8 +10,8 @@
 #include "cli/keys.h"
 #include "cli/repos.h"
 #include "drill/drill.h"
+#include "host/find.h"
 #include "repo/fetch.h"
-#include "storage/neighbor.h"
 #include "storage/posix.h"
 #include "util/clock.h"
 #include "util/log.h"
@@ -137,15 +137,17 @@ static enum rc fetch(struct drilling *d, struct err *e)
 static enum rc check_place(const char *parent, struct err *e)
 {
     struct neighbor n;
+    char whose[NEIGHBOR_WORDS];
     bool found = false;
 
-    TRY(neighbor_find(parent, &n, &found, e));
-    if (found)
-        return err_set(e, RC_REFUSED,
-                       "'%s' lies on the file system of a running etcd's data ('%s')" HINT
-                       "name a directory on another disk with --scratch",
-                       parent, n.data_dir);
-    return RC_OK;
+    TRY(host_neighbor_find(parent, &n, &found, e));
+    if (!found)
+        return RC_OK;
+    neighbor_words(&n, whose);
+    return err_set(e, RC_REFUSED,
+                   "'%s' lies on the file system of %s" HINT
+                   "name a directory on another disk with --scratch",
+                   parent, whose);
 }
 
 static enum rc make_scratch(struct cli *c, struct drilling *d, struct err *e)

@@ -5,6 +5,7 @@
 
 #include "cli/state.h"
 #include "cli/version.h"
+#include "host/find.h"
 #include "util/clock.h"
 #include "util/log.h"
 #include "util/mem.h"
@@ -19,6 +20,7 @@ struct store_options cli_store_options(const struct repo_args *a, const char *ur
         .identity_file = a->ssh_key,
         .known_hosts = a->known_hosts,
         .allow_same_filesystem = a->allow_same_filesystem,
+        .neighbor = host_neighbor_find,
     };
 }
 

@@ -32,7 +32,7 @@ struct repo_args {
             .help = "SFTP: the hosts that are known; others are refused"),               \
         OPT(FLAG, "allow-same-filesystem", args, field.allow_same_filesystem,            \
             .env = OPT_ENV_OWN,                                                          \
-            .help = "a directory may lie beside a running etcd's data; a tenth of the "  \
+            .help = "a directory may lie beside an etcd's data; a tenth of the "         \
                     "file system stays free")
 
 /* `must`: are --repo and --cluster required? */

@@ -253,6 +253,8 @@ enum rc host_neighbor(const struct host_list *l, const char *path, struct neighb
     for (size_t i = 0; i < l->count && !*found; i++) {
         const struct host_member *m = &l->items[i];
 
+        if (m->data_dir == NULL || strstr(m->data_dir, "/" NEIGHBOR_DRILL) != NULL)
+            continue;
         *found = is_on(m->data_dir, dev) || is_on(m->wal_dir, dev);
         if (!*found)
             continue;
@@ -260,4 +262,13 @@ enum rc host_neighbor(const struct host_list *l, const char *path, struct neighb
         snprintf(out->data_dir, sizeof out->data_dir, "%s", m->data_dir);
     }
     return RC_OK;
+}
+
+enum rc host_neighbor_find(const char *path, struct neighbor *out, bool *found,
+                           struct err *e)
+{
+    AT_END(host_list_clear) struct host_list l = { 0 };
+
+    TRY(host_find(&(struct host_options){ .layout = HOST_ANY }, &l, e));
+    return host_neighbor(&l, path, out, found, e);
 }

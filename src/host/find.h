@@ -35,4 +35,9 @@ enum rc host_only(const struct host_list *l, const struct host_member **out,
 enum rc host_neighbor(const struct host_list *l, const char *path, struct neighbor *out,
                       bool *found, struct err *e);
 
+/* The same for all members of this machine, from processes, manifests and configuration:
+ * a neighbor_fn. */
+enum rc host_neighbor_find(const char *path, struct neighbor *out, bool *found,
+                           struct err *e);
+
 #endif

@@ -4,7 +4,7 @@
 
 #include "filter/lane.h"
 #include "filter/zstd.h"
-#include "storage/neighbor.h"
+#include "host/find.h"
 #include "storage/posix.h"
 #include "util/log.h"
 #include "util/os.h"
@@ -38,6 +38,7 @@ enum rc snap_store_reserve(const struct snap_store_options *o, uint64_t *reserve
 {
     OWNED_FD int dir = -1;
     struct neighbor n;
+    char whose[NEIGHBOR_WORDS];
     struct statvfs fs;
     const char *base;
     bool found = false;
@@ -45,12 +46,14 @@ enum rc snap_store_reserve(const struct snap_store_options *o, uint64_t *reserve
     *reserve = FILE_RESERVE_DEFAULT;
     if (o->end != NULL || strcmp(o->file, "-") == 0)
         return RC_OK;
-    TRY(neighbor_find(o->file, &n, &found, e));
+    TRY(host_neighbor_find(o->file, &n, &found, e));
     if (!found)
         return RC_OK;
-    log_warn("'%s' lies on the file system of a running etcd ('%s', pid %llu): a full "
-             "disk stops etcd, so keep backups elsewhere",
-             o->file, n.data_dir, (unsigned long long)n.pid);
+    neighbor_words(&n, whose);
+    log_warn(
+        "'%s' lies on the file system of %s: a full disk stops etcd, so keep backups "
+        "elsewhere",
+        o->file, whose);
     if (o->allow_same_filesystem)
         return RC_OK;
     TRY(os_open_parent(o->file, &dir, &base, e));

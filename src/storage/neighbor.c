@@ -114,3 +114,12 @@ enum rc neighbor_find(const char *path, struct neighbor *out, bool *found, struc
     *found = any;
     return RC_OK;
 }
+
+void neighbor_words(const struct neighbor *n, char out[static NEIGHBOR_WORDS])
+{
+    if (n->pid != 0)
+        snprintf(out, NEIGHBOR_WORDS, "a running etcd ('%s', pid %llu)", n->data_dir,
+                 (unsigned long long)n->pid);
+    else
+        snprintf(out, NEIGHBOR_WORDS, "an etcd of this host ('%s')", n->data_dir);
+}

@@ -25,4 +25,12 @@ struct neighbor {
  * process names it. btrfs subvolumes count as file systems of their own. */
 enum rc neighbor_find(const char *path, struct neighbor *out, bool *found, struct err *e);
 
+/* The same by somebody who knows more; pid 0: an etcd that is stopped. */
+typedef enum rc neighbor_fn(const char *path, struct neighbor *out, bool *found,
+                            struct err *e);
+
+/* "a running etcd ('/var/lib/etcd', pid 7)", "an etcd of this host ('/var/lib/etcd')". */
+enum { NEIGHBOR_WORDS = 4200 };
+void neighbor_words(const struct neighbor *n, char out[static NEIGHBOR_WORDS]);
+
 #endif

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "filter/sink.h"
+#include "storage/neighbor.h"
 #include "util/bytes.h"
 
 struct store;
@@ -28,7 +29,8 @@ struct store_options {
     const char *profile;          /* S3: its section; NULL: "default" */
     const char *identity_file;    /* SFTP: private key */
     const char *known_hosts;    /* SFTP: mandatory; a host that is not in it is refused */
-    bool allow_same_filesystem; /* directory: as a running etcd's data */
+    bool allow_same_filesystem; /* directory: as an etcd's data */
+    neighbor_fn *neighbor;      /* directory: finds such an etcd; NULL: neighbor_find */
     uint64_t deadline_ms;       /* one call with all its retries, from its last progress
                                  * when it moves an object; 0: 15 minutes */
     uint64_t stall_ms;          /* without progress; 0: 60 s */

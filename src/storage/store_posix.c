@@ -27,6 +27,7 @@ enum {
 struct directory {
     struct store base;
     bool allow_same_filesystem;
+    neighbor_fn *neighbor;
     int root; /* -1 before the first call that needs it */
     bool looked, beside_etcd;
     uint64_t looked_ms;
@@ -47,6 +48,17 @@ static enum rc open_root(struct directory *d, struct err *e)
 /* ---- room
  * ------------------------------------------------------------------------------ */
 
+static enum rc refuse(const struct directory *d, const struct neighbor *n, struct err *e)
+{
+    char whose[NEIGHBOR_WORDS];
+
+    neighbor_words(n, whose);
+    return err_set(e, RC_REFUSED,
+                   "'%s' lies on the file system of %s, and a full disk stops etcd" HINT
+                   "keep backups elsewhere, or say --allow-same-filesystem",
+                   d->base.name, whose);
+}
+
 static enum rc look_for_etcd(struct directory *d, struct err *e)
 {
     AT_END(mem_end) char *inside = NULL;
@@ -56,13 +68,9 @@ static enum rc look_for_etcd(struct directory *d, struct err *e)
     if (d->looked && clock_ms() - d->looked_ms < LOOK_AGAIN_MS)
         return RC_OK;
     TRY(str_format(&inside, e, "%s/object", d->base.name));
-    TRY(neighbor_find(inside, &n, &found, e));
+    TRY(d->neighbor(inside, &n, &found, e));
     if (found && !d->allow_same_filesystem)
-        return err_set(e, RC_REFUSED,
-                       "'%s' lies on the file system of a running etcd ('%s', pid %llu), "
-                       "and a full disk stops etcd" HINT
-                       "keep backups elsewhere, or say --allow-same-filesystem",
-                       d->base.name, n.data_dir, (unsigned long long)n.pid);
+        return refuse(d, &n, e);
     d->beside_etcd = found;
     d->looked = true;
     d->looked_ms = clock_ms();
@@ -436,6 +444,7 @@ enum rc store_open_directory(const struct store_options *o, struct store **out,
     TRY(store_new(&directory_ops, sizeof *d, path_of(o->url), &d, e));
     d->root = -1;
     d->allow_same_filesystem = o->allow_same_filesystem;
+    d->neighbor = o->neighbor != NULL ? o->neighbor : neighbor_find;
     *out = &d->base;
     return RC_OK;
 }

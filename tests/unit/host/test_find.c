@@ -1,6 +1,7 @@
 #include "host/find.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -407,6 +408,21 @@ CASE(host_neighbor, a_stopped_etcd_is_seen)
     cr_expect(found);
     if (n.pid == 0)
         expect_path(root, n.data_dir, "/var/lib/rancher/k3s/server/db/etcd");
+}
+
+/* The scratch directory of a drill is nobody's cluster. */
+CASE(host_neighbor, a_drill_is_none)
+{
+    char scratch[] = "/tmp/" NEIGHBOR_DRILL "XXXXXX";
+    struct host_member drill = { .data_dir = mkdtemp(scratch) };
+    const struct host_list l = { .items = &drill, .count = 1 };
+    struct neighbor n = { 0 };
+    bool found = false;
+    struct err e = { 0 };
+
+    OK(host_neighbor(&l, path_in(scratch, "backup.db"), &n, &found, &e), &e);
+    cr_expect(!found || n.pid != 0, "%s", n.data_dir);
+    cr_expect_eq(rmdir(scratch), 0);
 }
 
 CASE(host_layout, names)

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "storage/store.h"
 #include "tests/lib/case.h"
 #include "tests/lib/fault.h"
 #include "tests/lib/proc.h"
@@ -206,4 +207,32 @@ CASE(neighbor, no_memory_is_an_error_or_nothing_found)
 
         cr_assert(rc == RC_OK || rc == RC_NOMEM, "allocation %u: %s", nth, e.why);
     }
+}
+
+/* ---- a store's own look ------------------------------------------------------------ */
+
+static enum rc a_stopped_one(const char *path, struct neighbor *out, bool *found,
+                             struct err *e)
+{
+    (void)path;
+    (void)e;
+    *out = (struct neighbor){ .data_dir = "/var/lib/etcd" };
+    *found = true;
+    return RC_OK;
+}
+
+CASE(neighbor, a_store_asks_who_knows_more)
+{
+    struct store_options o = { .url = tmpdir_new(), .neighbor = a_stopped_one };
+    OWNED(store) s = NULL;
+    OWNED(store) allowed = NULL;
+    struct err e = { 0 };
+
+    OK(store_open(&o, &s, &e), &e);
+    cr_assert_eq(store_put_bytes(s, "a/b", NULL, bytes_str("x"), &e), RC_REFUSED);
+    cr_assert_not_null(strstr(e.why, "of an etcd of this host ('/var/lib/etcd')"), "%s",
+                       e.why);
+    o.allow_same_filesystem = true;
+    OK(store_open(&o, &allowed, &e), &e);
+    OK(store_put_bytes(allowed, "a/b", NULL, bytes_str("x"), &e), &e);
 }
