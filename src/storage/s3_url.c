@@ -117,14 +117,15 @@ static enum rc bad_endpoint(const char *value, struct err *e)
 
 static enum rc take_endpoint(struct s3_place *p, const char *value, struct err *e)
 {
-    const char *host = value + (strncmp(value, "https://", 8) == 0 ? 8 : 7);
-    size_t n = strcspn(host, "/");
-    const char *own;
+    const char *host, *own;
+    size_t n;
 
-    p->tls = host == value + 8;
-    own = p->tls ? ":443" : ":80";
+    p->tls = strncmp(value, "https://", 8) == 0;
     if (!p->tls && strncmp(value, "http://", 7) != 0)
         return bad_endpoint(value, e);
+    own = p->tls ? ":443" : ":80";
+    host = value + (p->tls ? 8 : 7);
+    n = strcspn(host, "/");
     if (n == 0 || strcmp(host + n, "/") > 0 || strpbrk(host, "@?#%\\ ") != NULL)
         return bad_endpoint(value, e);
     p->host = mem_str_n(host, n);

@@ -62,6 +62,9 @@ CASE(s3_url, the_region_may_come_from_the_environment)
 CASE(s3_url, what_says_nothing_is_refused)
 {
     static const char *const bad[] = {
+        "s3://backups?endpoint=",
+        "s3://backups?endpoint=h",
+        "s3://backups?endpoint=http:/",
         "s3://",
         "s3:///x",
         "s3://ab",
