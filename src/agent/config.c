@@ -11,6 +11,7 @@
 #include "agent/zone.h"
 #include "catalog/record.h"
 #include "codec/crc32c.h"
+#include "storage/store.h"
 #include "util/mem.h"
 #include "util/os.h"
 #include "util/str.h"
@@ -118,6 +119,47 @@ static enum rc check(struct agent_config *f, struct err *e)
     return RC_OK;
 }
 
+/* ---- where the backups lie ------------------------------------------------------------
+ */
+
+/* The line in which it stands as it is; 0: it is spelled in another way. */
+static size_t line_of(struct bytes text, const char *word)
+{
+    const uint8_t *at = memmem(text.p, text.n, word, strlen(word));
+    size_t line = 1;
+
+    if (at == NULL || *word == '\0')
+        return 0;
+    for (const uint8_t *p = text.p; p < at; p++)
+        line += *p == '\n';
+    return line;
+}
+
+static enum rc check_place(const char *url, struct err *e)
+{
+    TRY(store_check_url(url, e));
+    if (url[0] == '/' || strstr(url, ":") != NULL)
+        return RC_OK;
+    return err_set(e, RC_USAGE,
+                   "'%s' is a relative path" HINT
+                   "where the agent is started from must not matter: begin with '/'",
+                   url);
+}
+
+/* The place itself is not asked: it need not be there yet. */
+static enum rc check_places(const struct agent_config *f, struct bytes text,
+                            const char *name, struct err *e)
+{
+    for (unsigned i = 0; i < f->clusters_count; i++) {
+        const struct agent_cluster *c = &f->clusters[i];
+
+        if (c->repo != NULL && check_place(c->repo, e) != RC_OK)
+            return err_wrap(e, "%s:%zu: cluster '%s': repo", name, line_of(text, c->repo),
+                            c->name);
+    }
+    return RC_OK;
+}
+
 /* ---- read ----------------------------------------------------------------------------
  */
 
@@ -130,6 +172,7 @@ enum rc agent_config_parse(struct bytes text, const char *name, struct agent_con
                   (void **)&f, e));
     if (f == NULL)
         return err_set(e, RC_USAGE, "%s: it is empty", name);
+    TRY(check_places(f, text, name, e));
     if (check(f, e) != RC_OK)
         return err_wrap(e, "%s", name);
     *out = GIVE(f);

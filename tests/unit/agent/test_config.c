@@ -164,6 +164,12 @@ static const char *const wrong[][2] = {
               "    compact: { schedule: 6h, keep: 1h }\n",
       "taken" },
     { CLUSTER "    backup: &a { schedule: 6h }\n    prune: *a\n", "alias" },
+    { CLUSTER "    repo: ftp://host/x\n    prune: { schedule: 6h, keep_last: 1 }\n",
+      ":4: cluster 'a': repo" },
+    { CLUSTER "    repo: s3://bucket?color=red\n    prune: { schedule: 6h, keep_last: 1 }\n",
+      "color" },
+    { CLUSTER "    repo: backups\n    prune: { schedule: 6h, keep_last: 1 }\n",
+      "relative" },
     { "%YAML 9.9\n---\n[", "" },
     { "\xff\xfe", "" },
 };
