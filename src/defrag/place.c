@@ -12,6 +12,7 @@
 #include "util/log.h"
 #include "util/mem.h"
 #include "util/os.h"
+#include "util/process.h"
 #include "util/str.h"
 #include "wal/segment.h"
 
@@ -304,6 +305,17 @@ enum rc defrag_place_open(const struct defrag_place_request *q, struct defrag_pl
     return RC_OK;
 }
 
+/* A database that was replaced is deleted when nobody has it open any more. All locks are
+ * gone by then but its own, which nobody can find. */
+static void close_source(struct defrag_place *p)
+{
+    struct stat st;
+
+    if (p->fd >= 0 && os.fstat(p->fd, &st) == 0 && st.st_nlink == 0)
+        process_close_later(&p->fd);
+    os_fd_end(&p->fd);
+}
+
 void defrag_place_free(struct defrag_place *p)
 {
     if (p == NULL)
@@ -311,7 +323,7 @@ void defrag_place_free(struct defrag_place *p)
     temp_close(&p->temp);
     for (size_t i = 0; i < p->held_count; i++)
         os_fd_end(&p->held[i]);
-    os_fd_end(&p->fd);
+    close_source(p);
     os_fd_end(&p->output_dir);
     os_fd_end(&p->dir);
     mem_free(p->held);

@@ -10,6 +10,12 @@ void process_fill_standard_fds(void);
 /* Takes from the umask what would keep the owner from a file that we make. */
 void process_reach_own_files(void);
 
+/* Closes *fd, the last descriptor of a file that has lost its name, without waiting until
+ * its blocks are given back, which takes a file system up to a tenth of a second for half
+ * a gigabyte: a process that ends by itself closes it a moment later. Waits where none
+ * can be had. Locks held through *fd last as long. */
+void process_close_later(int *fd);
+
 /* Columns of the terminal behind `fd`; 0 when there is none. */
 unsigned process_terminal_width(int fd);
 

@@ -1,6 +1,8 @@
 #include "util/process.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -40,6 +42,37 @@ CASE(util_process, open_descriptors_are_left_alone)
 
     process_fill_standard_fds();
     cr_assert_eq(fcntl(1, F_GETFL), before);
+}
+
+/* The other end of a pipe tells when the last descriptor is closed: by another process,
+ * which is no child of ours and keeps nothing else open. */
+CASE(util_process, a_descriptor_is_closed_a_moment_later)
+{
+    int first[2], second[2];
+    struct pollfd wait = { .events = POLLIN };
+
+    cr_assert_eq(pipe2(first, O_CLOEXEC), 0);
+    cr_assert_eq(pipe2(second, O_CLOEXEC), 0);
+    wait.fd = first[0];
+    process_close_later(&first[1]);
+    cr_assert_eq(first[1], -1);
+    cr_assert_eq(waitpid(-1, NULL, WNOHANG), -1);
+    cr_assert_eq(errno, ECHILD);
+    cr_assert_eq(poll(&wait, 1, 60000), 1);
+    cr_assert_eq(wait.revents & (POLLIN | POLLHUP), POLLHUP);
+    wait.fd = second[0];
+    close(second[1]);
+    cr_assert_eq(poll(&wait, 1, 60000), 1);
+    close(first[0]);
+    close(second[0]);
+}
+
+CASE(util_process, nothing_to_close_later_is_fine)
+{
+    int none = -1;
+
+    process_close_later(&none);
+    cr_assert_eq(none, -1);
 }
 
 CASE(util_process, a_file_is_no_terminal)
