@@ -33,10 +33,16 @@ enum rc bolt_ahead_start(struct bolt_ahead *a, const struct bolt_file *file,
     return start(a, file, bolt_file_populate, e);
 }
 
+enum rc bolt_ahead_start_own(struct bolt_ahead *a, const struct bolt_file *file,
+                             struct err *e)
+{
+    return start(a, file, bolt_file_fetch, e);
+}
+
 enum rc bolt_behind_start(struct bolt_ahead *a, const struct bolt_file *file,
                           struct err *e)
 {
-    return start(a, file, bolt_file_forget, e);
+    return start(a, file, bolt_file_unmap, e);
 }
 
 void bolt_ahead_stop(struct bolt_ahead *a)

@@ -24,8 +24,13 @@ enum rc bolt_ahead_start(struct bolt_ahead *a, const struct bolt_file *file,
                          struct err *e);
 void bolt_ahead_stop(struct bolt_ahead *a); /* prompt; nothing when it never started */
 
-/* The file will not be read again, and is about to be deleted: gives its pages back on a
- * thread, for who deletes a large file waits until they are. Nothing may be running. */
+/* The same of a file that we may write to: what is in memory is not mapped, since of a
+ * database with much free space the walk wants little. */
+enum rc bolt_ahead_start_own(struct bolt_ahead *a, const struct bolt_file *file,
+                             struct err *e);
+
+/* The file will not be read again: unmaps it on a thread, which takes as long as mapping
+ * it did. Nothing may be running. */
 enum rc bolt_behind_start(struct bolt_ahead *a, const struct bolt_file *file,
                           struct err *e);
 

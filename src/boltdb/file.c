@@ -213,13 +213,34 @@ void bolt_file_populate(const struct bolt_file *file, uint64_t at, size_t n)
         advise(file, at, now, MADV_WILLNEED); /* kernels before 5.14 */
 }
 
-/* Pages that are mapped stay in the cache. */
-void bolt_file_forget(const struct bolt_file *file, uint64_t at, size_t n)
-{
-    size_t now = within(file, at, n);
+/* Of at most so many pages of memory; a question that fails counts as no. */
+enum { ASK_PAGES = 2048 };
 
-    if (now == 0)
-        return;
-    advise(file, at, now, MADV_DONTNEED);
-    os.fadvise(file->fd, (off_t)at, (off_t)now, POSIX_FADV_DONTNEED);
+static bool in_memory(const struct bolt_file *file, uint64_t at, size_t n)
+{
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE), pages = (n + page - 1) / page;
+    unsigned char there[ASK_PAGES];
+    union {
+        const uint8_t *from;
+        uint8_t *to; /* mincore lacks the const, too */
+    } map = { .from = file->map + at };
+
+    if (pages > ASK_PAGES || mincore(map.to, n, there) != 0)
+        return false;
+    for (size_t i = 0; i < pages; i++)
+        if ((there[i] & 1) == 0)
+            return false;
+    return true;
+}
+
+void bolt_file_fetch(const struct bolt_file *file, uint64_t at, size_t n)
+{
+    if (within(file, at, n) > 0 && !in_memory(file, at, within(file, at, n)))
+        bolt_file_populate(file, at, n);
+}
+
+void bolt_file_unmap(const struct bolt_file *file, uint64_t at, size_t n)
+{
+    if (within(file, at, n) > 0)
+        advise(file, at, within(file, at, n), MADV_DONTNEED);
 }

@@ -99,9 +99,13 @@ enum rc bolt_file_intact(const struct bolt_file *file, struct err *e);
  * them. Never fails: it only warms. See ahead.h. */
 void bolt_file_populate(const struct bolt_file *file, uint64_t at, size_t n);
 
-/* The opposite: `n` bytes from `at` on leave memory, unless others use them; reading them
- * again takes the disk. */
-void bolt_file_forget(const struct bolt_file *file, uint64_t at, size_t n);
+/* The same, unless all of them, at most 8 MiB, are in memory already: mapping what a walk
+ * will not look at takes longer than the walk. Only for a file that we may write to: of
+ * others the kernel does not tell. */
+void bolt_file_fetch(const struct bolt_file *file, uint64_t at, size_t n);
+
+/* The opposite: `n` bytes from `at` on will not be read again. They stay in memory. */
+void bolt_file_unmap(const struct bolt_file *file, uint64_t at, size_t n);
 
 /* The bytes from page `id` on, up to the high-water mark; none when it lies beyond. */
 struct bytes bolt_file_from(const struct bolt_file *file, uint64_t id);

@@ -69,7 +69,7 @@ static enum rc open_source(struct job *j, struct err *e)
                           defrag_place_source_name(j->place), NULL, &j->source, e));
     j->is_snapshot = q->snapshot != NULL;
     j->has_trailer = j->is_snapshot && snap_has_trailer(bolt_file_size(j->source));
-    TRY(bolt_ahead_start(&j->ahead, j->source, e));
+    TRY(bolt_ahead_start_own(&j->ahead, j->source, e));
     return j->request->goal.kind == DEFRAG_ALL ? RC_OK : decide(j, e);
 }
 
@@ -164,15 +164,10 @@ static enum rc prove(const struct job *j, struct defrag_proof *proof, struct dbf
     return proved && !j->is_snapshot ? RC_OK : read_again(j, fd, proved, digest, e);
 }
 
-/* The old file will be gone when its place ends: its memory is given back while the disk
- * is still busy with the new one. */
+/* While the disk is still busy with the new one. */
 static enum rc leave_source(struct job *j, struct err *e)
 {
-    const struct defrag_place_request *q = &j->request->place;
-
     bolt_ahead_stop(&j->ahead);
-    if (q->output != NULL || q->keep_backup)
-        return RC_OK;
     return bolt_behind_start(&j->ahead, j->source, e);
 }
 
