@@ -192,7 +192,6 @@ static enum rc announce(void *arg, const struct membership_look *l,
     const struct membership_place place = {
         .form = job->with->form,
         .data_dir = job->with->data_dir,
-        .client_url = job->with->client_url,
         .cert_dir = job->with->cert_dir,
     };
     struct console *to = d->h->cli->console;

@@ -9,7 +9,7 @@
 struct add_args {
     const char *name; /* of the new one, or of the one to be replaced */
     const char *with;
-    struct str_list with_many, peer_urls;
+    struct str_list with_many, peer_urls, client_urls;
     uint64_t to;
     bool learner;
     struct change_new_args start;
@@ -53,6 +53,8 @@ static enum rc check_new(const struct membership_look *l, const struct membershi
 
     for (size_t i = 0; i < n->peer_urls.count; i++)
         TRY(membership_check_url(n->peer_urls.items[i], e));
+    if (n->client_url != NULL)
+        TRY(membership_check_url(n->client_url, e));
     if (at != NULL && at->id != leaving)
         return err_set(e, RC_REFUSED,
                        "the peer address %s is already that of member %" PRIx64,
@@ -97,7 +99,9 @@ static enum rc add(struct cli *c, const void *args, struct err *e)
 {
     const struct add_args *a = args;
     AT_END(change_clear) struct change h = { .cli = NULL };
-    struct membership_new who = { .name = a->name, .peer_urls = a->peer_urls };
+    struct membership_new who = { .name = a->name,
+                                  .peer_urls = a->peer_urls,
+                                  .client_url = a->start.client_url };
     const struct change_job job = { .kind = "member add",
                                     .word = "the new member's name",
                                     .is = a->name,
@@ -260,6 +264,7 @@ static enum rc replace(struct cli *c, const void *args, struct err *e)
                               .with = &a->start };
 
     TRY(crowd_add(&crowd, a->with, e));
+    crowd.items[0].client_url = a->start.client_url;
     TRY(change_begin(&h, c, e));
     TRY(plan_replace(&h, a, &job, &detail, e));
     job.detail = detail;
@@ -297,16 +302,37 @@ static const struct opt grow_opts[] = {
         .help = "how many voters there shall be: 3 or 5"),
     OPT(LIST, "with", add_args, with_many, .arg = "NAME=PEERURL", .required = true,
         .help = "one that comes; once for each"),
+    OPT(LIST, "client-url", add_args, client_urls, .arg = "NAME=URL",
+        .help = "its client address; else its peer address's host at port 2379"),
     CHANGE_BACKUP_OPTS(add_args, start),
     CHANGE_START_OPTS(add_args, start),
     OPT_DONE,
 };
 /* clang-format on */
 
+/* "NAME=URL" of one of them. The text outlives them. */
+static enum rc crowd_client(struct crowd *c, const char *text, struct err *e)
+{
+    const char *equals = strchr(text, '=');
+
+    for (size_t i = 0; equals != NULL && i < c->count; i++)
+        if (bytes_is((struct bytes){ (const uint8_t *)text, (size_t)(equals - text) },
+                     c->names[i])) {
+            c->items[i].client_url = equals + 1;
+            return membership_check_url(equals + 1, e);
+        }
+    return err_set(e, RC_USAGE,
+                   "'%s' is of no member that comes" HINT
+                   "it looks like m1=https://10.0.0.2:2379, with the name in --with",
+                   text);
+}
+
 static enum rc gather(const struct add_args *a, struct crowd *crowd, struct err *e)
 {
     for (size_t i = 0; i < a->with_many.count; i++)
         TRY(crowd_add(crowd, a->with_many.items[i], e));
+    for (size_t i = 0; i < a->client_urls.count; i++)
+        TRY(crowd_client(crowd, a->client_urls.items[i], e));
     for (size_t i = 0; i < crowd->count; i++)
         for (size_t k = 0; k < i; k++)
             if (strcmp(crowd->names[i], crowd->names[k]) == 0 ||

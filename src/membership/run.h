@@ -16,6 +16,8 @@
 struct membership_new {
     const char *name;
     struct str_list peer_urls;
+    const char *client_url; /* to listen on and to advertise; NULL: the peer address's
+                               host at port 2379, with the scheme of the others */
 };
 
 /* Called when the cluster knows the new member and waits for it: whoever runs this tells

@@ -78,7 +78,7 @@ enum rc membership_check_url(const char *url, struct err *e)
     if (split(url, &p))
         return RC_OK;
     return err_set(e, RC_USAGE,
-                   "'%s' is no peer address" HINT
+                   "'%s' is no address of a member" HINT
                    "it looks like https://10.0.0.4:2380: scheme, host and port",
                    url);
 }
@@ -193,7 +193,7 @@ static enum rc collect(const struct membership_look *l, const struct membership_
     TRY(membership_check_url(peer, e));
     split(peer, &p);
     listen_at(peer, &p, f->peer_listen);
-    TRY(client_address(l, f, peer, place->client_url, e));
+    TRY(client_address(l, f, peer, who->client_url, e));
     TRY(membership_initial(l, who, &f->initial, e));
     put(f, "name", who->name);
     put(f, "data-dir", place->data_dir);

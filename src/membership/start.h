@@ -15,16 +15,14 @@ enum membership_form {
 
 struct membership_place {
     enum membership_form form;
-    const char *data_dir;   /* of the new host */
-    const char *client_url; /* to listen on and to advertise; NULL: the peer address's
-                               host at port 2379, with the scheme of the others */
-    const char *cert_dir;   /* of the new host: ca.crt, server.crt, server.key, peer.crt,
-                               peer.key, for what is https; NULL: what kubeadm has for a
-                               pod, else /etc/etcd/pki */
+    const char *data_dir; /* of the new host */
+    const char *cert_dir; /* of the new host: ca.crt, server.crt, server.key, peer.crt,
+                             peer.key, for what is https; NULL: what kubeadm has for a
+                             pod, else /etc/etcd/pki */
 };
 
 /* Text with a newline at its end, for mem_free. What comes from members' names is quoted
- * as the form needs. RC_USAGE for a peer address without a host. */
+ * as the form needs. RC_USAGE for an address without a host. */
 enum rc membership_start_text(const struct membership_look *l,
                               const struct membership_new *who,
                               const struct membership_place *place, char **out,

@@ -143,6 +143,7 @@ EACH_BACKEND(member, grows_from_one_to_three)
     CLUSTER c = { 0 };
     struct waiting w;
     const char *file;
+    char client[64];
 
     start_first(&c, b, 3, 1);
     file = path_in(c.dir, "before.db");
@@ -154,11 +155,18 @@ EACH_BACKEND(member, grows_from_one_to_three)
     TOOL(asks, 2, "member", "grow", "--to", "3", "--with", new_member(&c, 1),
          "--no-backup", "--dry-run", "--endpoints", cluster_endpoint(&c, 0));
     says(&asks, "--with names 1");
+    TOOL(whose, 2, "member", "grow", "--to", "3", "--with", new_member(&c, 1), "--with",
+         new_member(&c, 2), "--client-url", "m9=http://127.0.0.1:2379", "--no-backup",
+         "--dry-run", "--endpoints", cluster_endpoint(&c, 0));
+    says(&whose, "of no member that comes");
+    snprintf(client, sizeof client, "m2=%s", cluster_endpoint(&c, 2));
     BEGIN(&w, &c, "member", "grow", "--to", "3", "--with", new_member(&c, 1), "--with",
-          new_member(&c, 2), "--backup", file, "--yes", "--endpoints",
-          cluster_endpoint(&c, 0));
+          new_member(&c, 2), "--client-url", client, "--backup", file, "--yes",
+          "--endpoints", cluster_endpoint(&c, 0));
     cluster_boot_joining(&c, 1, waiting_initial(&w, 0));
     cluster_boot_joining(&c, 2, waiting_initial(&w, 1));
+    cr_assert(strstr(waiting_start(&w, 1), cluster_endpoint(&c, 2)) != NULL, "%s",
+              w.text);
     waiting_ends(&w, 0);
     cr_assert(strstr(waiting_text(&w), "Equal at revision") != NULL, "%s", w.text);
     cr_assert_eq(listed(&c, 1), 3);
