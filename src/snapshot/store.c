@@ -4,7 +4,7 @@
 
 #include "filter/lane.h"
 #include "filter/zstd.h"
-#include "host/find.h"
+#include "storage/neighbor.h"
 #include "storage/posix.h"
 #include "util/log.h"
 #include "util/os.h"
@@ -46,7 +46,7 @@ enum rc snap_store_reserve(const struct snap_store_options *o, uint64_t *reserve
     *reserve = FILE_RESERVE_DEFAULT;
     if (o->end != NULL || strcmp(o->file, "-") == 0)
         return RC_OK;
-    TRY(host_neighbor_find(o->file, &n, &found, e));
+    TRY(neighbor_find(o->file, &n, &found, e));
     if (!found)
         return RC_OK;
     neighbor_words(&n, whose);
