@@ -162,6 +162,7 @@ static enum rc vote(void *arg, struct err *e)
             rc != RC_OK &&
             (wire_last(b->client)->detail == WIRE_COMPACTED ||
              wire_last(b->client)->detail == WIRE_FUTURE_REVISION || rc == RC_NOTFOUND);
+        to->compacted = rc != RC_OK && wire_last(b->client)->detail == WIRE_COMPACTED;
     } else {
         return RC_OK; /* its failure stands already */
     }
@@ -371,6 +372,19 @@ enum rc care_vote_on(const struct care_access *a, const struct care_view *view,
     *out = v;
     v = (struct care_vote){ 0 };
     return RC_OK;
+}
+
+bool care_vote_overtaken(const struct care_vote *v, const struct mvcc_hashkv *copy)
+{
+    size_t would = 0;
+
+    for (size_t i = 0; i < v->count; i++) {
+        const struct care_ballot *b = &v->items[i];
+        bool later = b->told && b->hash.compact_revision > copy->compact_revision;
+
+        would += b->word == CARE_BALLOT_AGREES || b->compacted || later;
+    }
+    return v->verdict == CARE_VOTE_UNKNOWN && 2 * would > v->count;
 }
 
 /* "m1, m2" */

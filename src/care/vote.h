@@ -33,6 +33,7 @@ struct care_ballot {
     bool told;
     struct wire_hashkv hash;
     struct err failure; /* unless told */
+    bool compacted;     /* it said that the revision is gone */
     enum care_ballot_word word;
 };
 
@@ -64,6 +65,10 @@ enum rc care_vote_take(const struct care_access *a, const struct care_view *view
 enum rc care_vote_on(const struct care_access *a, const struct care_view *view,
                      const struct mvcc_hashkv *copy, struct care_vote *out,
                      struct err *e);
+
+/* After that: is the copy unproved because voters have compacted since, and nobody
+ * contradicts? Then one that is made now has a chance. */
+bool care_vote_overtaken(const struct care_vote *v, const struct mvcc_hashkv *copy);
 
 /* RC_OK, RC_DEGRADED naming the odd ones, or RC_NET when it is unknown. */
 enum rc care_vote_result(const struct care_vote *v, struct err *e);

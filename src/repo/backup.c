@@ -18,6 +18,8 @@
 #define SNAPSHOT_NAME "snapshot.db.zst.age"
 #define BUNDLE_NAME "bundle.tar.zst.age"
 
+enum { ANOTHER_MS = 2 * 60 * 1000 };
+
 void repo_backup_clear(struct repo_backup *b)
 {
     record_free(b->record);
@@ -292,14 +294,48 @@ static enum rc take_last(struct run *n, struct repo_backup *out, struct err *e)
 
 /* ---- together --------------------------------------------------------------------- */
 
-static enum rc store_and_prove(struct run *n, struct err *e)
+/* The vote comes before anything else that takes time: Kubernetes compacts every five
+ * minutes, and what is compacted away no voter can be asked for. */
+static enum rc store_once(struct run *n, struct err *e)
 {
-    struct record_link at;
-
     TRY(stream(n, e));
     TRY(fill_record(n, e));
+    return repo_prove(n->o->access, &n->view, &n->saved, n->record->backup, &n->proof, e);
+}
+
+/* What is locked in the store cannot be taken back, and what took long would again. */
+static bool worth_another(const struct run *n, uint64_t began_ms)
+{
+    return n->proof.overtaken && n->o->keep_until == 0 &&
+           clock_ms() - began_ms < ANOTHER_MS;
+}
+
+static enum rc forget_upload(struct run *n, struct err *e)
+{
+    record_free(n->record);
+    n->record = NULL;
+    snap_saved_clear(&n->saved);
+    n->saved = (struct snap_saved){ 0 };
+    care_beside_end(&n->beside);
+    n->beside = (struct care_beside)CARE_BESIDE;
+    TRY(store_remove(n->repo->store, n->upload.object, e));
+    TRY(repo_upload_end(n->repo, &n->upload, e));
+    n->upload = (struct repo_upload){ 0 };
+    return RC_OK;
+}
+
+static enum rc store_and_prove(struct run *n, struct err *e)
+{
+    uint64_t began_ms = clock_ms();
+    struct record_link at;
+
+    TRY(store_once(n, e));
+    if (worth_another(n, began_ms)) {
+        log_info("a compaction came between the backup and its proof: once more");
+        TRY(forget_upload(n, e));
+        TRY(store_once(n, e));
+    }
     TRY(read_back(n, e));
-    TRY(repo_prove(n->o->access, &n->view, &n->saved, n->record->backup, &n->proof, e));
     n->appending = true;
     TRY(repo_job_append(&n->job, n->record, &at, e));
     n->record->sequence = at.sequence;

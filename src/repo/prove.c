@@ -63,7 +63,11 @@ enum rc repo_prove(const struct care_access *a, const struct care_view *view,
         TRY(manifest_add_vote(
             m, (struct manifest_vote){ v.items[i].id, word_of(&v.items[i]) }, e));
     m->proved = m->hashkv_known && saved->checked && v.verdict == CARE_VOTE_EQUAL;
-    *out = (struct repo_proof){ v.count, count(&v, CARE_BALLOT_AGREES) };
+    *out =
+        (struct repo_proof){ .voters = v.count,
+                             .agreed = count(&v, CARE_BALLOT_AGREES),
+                             .overtaken = m->hashkv_known && saved->checked &&
+                                          care_vote_overtaken(&v, &saved->facts.hashkv) };
     return say(saved, &v, m, e);
 }
 

@@ -10,6 +10,7 @@
 
 struct repo_proof {
     size_t voters, agreed;
+    bool overtaken; /* a compaction came between; another backup may be proved */
 };
 
 /* Fills `proved`, its sentence and the votes of the manifest. Proved means: more than

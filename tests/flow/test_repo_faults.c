@@ -369,3 +369,35 @@ REPO(nothing_is_stored_when_nothing_was_written)
           "--skip-unchanged");
     cr_assert_eq(vault_count(&scene.v), 2, "the object was gone");
 }
+
+/* ---- a compaction between the backup and its proof ----------------------------------
+ */
+
+/* So many times the revision is gone when its HashKV is asked for. */
+static void back_up_while_compacting(unsigned times, int status, unsigned streams)
+{
+    const struct fake_answer gone[] = {
+        { .method = "Maintenance/HashKV",
+          .status = 11,
+          .text = "etcdserver: mvcc: required revision has been compacted",
+          .times = times },
+    };
+    struct fake_script script = scene_script();
+
+    script.answers = gone;
+    script.answer_count = times == 0 ? 0 : 1;
+
+    FAKE f = fake_start(&script);
+    VAULT(p, &scene.v, status, "backup", "--endpoints", fake_endpoint(f));
+    cr_assert_eq(fake_calls(f, "Maintenance/Snapshot"), streams, "%s", p.err);
+    scene_tidy("after a compaction");
+}
+
+REPO(a_proof_that_is_lost_to_a_compaction_is_tried_once_more)
+{
+    back_up_while_compacting(0, 0, 1);
+    back_up_while_compacting(1, 0, 2);
+    cr_assert_eq(vault_count(&scene.v), 2, "and one backup each");
+    back_up_while_compacting(2, 8, 2);
+    cr_assert_eq(scene_consistent("once more, and no more"), 3);
+}

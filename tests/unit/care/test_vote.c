@@ -144,6 +144,8 @@ CASE(care_vote, about_a_copy)
         fill(ballots, row);
         care_vote_count_on(&copy, &v);
         check(&v, row);
+        cr_assert_eq(care_vote_overtaken(&v, &copy),
+                     strcmp(row->what, "compacted since") == 0, "%s", row->what);
     }
 }
 
