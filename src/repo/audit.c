@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "repo/upload.h"
 #include "util/mem.h"
 
 void repo_audit_clear(struct repo_audit *a)
@@ -15,9 +16,11 @@ void repo_audit_clear(struct repo_audit *a)
 /* ---- objects ---------------------------------------------------------------------- */
 
 struct seen {
+    const char *cluster;
     const struct chain *log;
     struct repo_audit *a;
-    bool *found; /* one an item of the log */
+    struct str_list unnamed; /* objects that no record of the log names */
+    bool *found;             /* one an item of the log */
 };
 
 static enum rc note_object(void *arg, const struct store_info *info, struct err *e)
@@ -41,8 +44,62 @@ static enum rc note_object(void *arg, const struct store_info *info, struct err 
                 x->at.sequence, info->key, info->size, x->record->backup->object_size);
         return RC_OK;
     }
-    return findings_add(&s->a->findings, FINDING_NOTE, "object-unnamed", FINDING_NO_PAGE,
-                        e, "'%.120s' belongs to no backup (%" PRIu64 " bytes)", info->key,
+    return str_list_add(&s->unnamed, info->key, e);
+}
+
+static enum rc is_there(struct repo *r, const char *key, bool *out, struct err *e)
+{
+    struct store_info info;
+    struct err why = { 0 };
+    const enum rc rc = store_stat(r->store, key, &info, &why);
+
+    *out = rc == RC_OK;
+    if (rc == RC_OK || rc == RC_NOTFOUND)
+        return RC_OK;
+    *e = why;
+    return rc;
+}
+
+/* Of a backup that is under way, or that came to its end while we looked? */
+static enum rc is_explained(struct repo *r, const struct seen *s, const char *object,
+                            bool *out, struct err *e)
+{
+    char entry[RECORD_KEY_SIZE], next[RECORD_KEY_SIZE];
+
+    repo_upload_entry(s->cluster, object, entry);
+    TRY(is_there(r, entry, out, e));
+    if (*out)
+        return RC_OK;
+    record_key(s->cluster, s->log->head.sequence + 1, next);
+    return is_there(r, next, out, e);
+}
+
+static enum rc note_unnamed(struct repo *r, const struct seen *s, struct err *e)
+{
+    for (size_t i = 0; i < s->unnamed.count; i++) {
+        const char *key = s->unnamed.items[i];
+        bool explained = false;
+
+        TRY(is_explained(r, s, key, &explained, e));
+        TRY(findings_add(&s->a->findings, explained ? FINDING_NOTE : FINDING_WARN,
+                         explained ? "object-announced" : "object-unnamed",
+                         FINDING_NO_PAGE, e, "'%.120s' %s", key,
+                         explained ? "is of a backup that is under way, or that did not "
+                                     "come to its end"
+                                   : "belongs to no backup"));
+    }
+    return RC_OK;
+}
+
+static enum rc note_record(void *arg, const struct store_info *info, struct err *e)
+{
+    struct seen *s = arg;
+    uint64_t sequence;
+
+    if (record_key_parse(s->cluster, info->key, &sequence) != RECORD_FILE_OTHER)
+        return RC_OK;
+    return findings_add(&s->a->findings, FINDING_WARN, "record-name", FINDING_NO_PAGE, e,
+                        "'%.120s' is no record (%" PRIu64 " bytes)", info->key,
                         info->size);
 }
 
@@ -62,17 +119,29 @@ static enum rc note_missing(const struct seen *s, struct err *e)
     return RC_OK;
 }
 
+static enum rc look_around(struct repo *r, struct seen *s, struct err *e)
+{
+    char prefix[RECORD_KEY_SIZE];
+
+    record_objects(s->cluster, prefix);
+    TRY(store_list(r->store, prefix, note_object, s, e));
+    record_prefix(s->cluster, prefix);
+    TRY(store_list(r->store, prefix, note_record, s, e));
+    TRY(note_unnamed(r, s, e));
+    return note_missing(s, e);
+}
+
 static enum rc look_at_objects(struct repo *r, struct repo_audit *a, struct err *e)
 {
-    struct seen s = { .log = a->log, .a = a };
+    struct seen s = { .cluster = r->options.cluster, .log = a->log, .a = a };
     AT_END(mem_end) void *held = NULL;
-    char prefix[RECORD_KEY_SIZE];
+    enum rc rc;
 
     TRY(mem_new(&s.found, (a->log->count + 1) * sizeof *s.found, "an audit", e));
     held = s.found;
-    record_objects(r->options.cluster, prefix);
-    TRY(store_list(r->store, prefix, note_object, &s, e));
-    return note_missing(&s, e);
+    rc = look_around(r, &s, e);
+    str_list_clear(&s.unnamed);
+    return rc;
 }
 
 /* ---- the log ---------------------------------------------------------------------- */

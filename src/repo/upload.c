@@ -9,9 +9,8 @@
 
 enum { ENTRY_MAX = 4096 };
 
-/* "CLUSTER/backups/ID/FILE" is announced in "CLUSTER/uploads/ID.json". */
-static void entry_of(const char *cluster, const char *object,
-                     char out[static RECORD_KEY_SIZE])
+void repo_upload_entry(const char *cluster, const char *object,
+                       char out[static RECORD_KEY_SIZE])
 {
     char prefix[RECORD_KEY_SIZE];
     const char *id;
@@ -26,7 +25,7 @@ enum rc repo_upload_begin(struct repo *r, const char *file, struct repo_upload *
                           struct err *e)
 {
     TRY(record_object_new(r->options.cluster, file, out->object, e));
-    entry_of(r->options.cluster, out->object, out->entry);
+    repo_upload_entry(r->options.cluster, out->object, out->entry);
     return store_put_bytes(r->store, out->entry, NULL, bytes_str(out->object), e);
 }
 
@@ -67,7 +66,7 @@ static enum rc read_entry(struct repo *r, const char *entry, char **object, bool
         return err_set(e, RC_NOMEM, "no memory for a key");
     if (!record_object_key_valid(r->options.cluster, *object))
         return RC_OK;
-    entry_of(r->options.cluster, *object, belongs);
+    repo_upload_entry(r->options.cluster, *object, belongs);
     *valid = strcmp(belongs, entry) == 0;
     return RC_OK;
 }

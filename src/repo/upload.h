@@ -22,4 +22,8 @@ enum rc repo_upload_end(struct repo *r, const struct repo_upload *u, struct err 
 enum rc repo_uploads_sweep(struct repo *r, const struct chain *log, uint64_t *swept,
                            struct err *e);
 
+/* The entry that announces "CLUSTER/backups/ID/FILE": "CLUSTER/uploads/ID.json". */
+void repo_upload_entry(const char *cluster, const char *object,
+                       char out[static RECORD_KEY_SIZE]);
+
 #endif

@@ -107,6 +107,20 @@ REPO(what_does_not_belong_there_is_told)
         "cp \"$1\"/prod/records/000000000001.json \"$1\"/prod/records/000000000009.json";
 
     make_three();
+    scene_shell("mkdir \"$1\"/prod/backups/0123456789abcdef; echo x > "
+                "\"$1\"/prod/backups/0123456789abcdef/snapshot.db.zst.age",
+                scene.v.url, "");
+    VAULT(object, &scene.v, 8, "audit");
+    cr_assert_not_null(strstr(object.out, "object-unnamed"), "%s", object.out);
+    scene_shell("mkdir -p \"$1\"/prod/uploads; echo x > "
+                "\"$1\"/prod/uploads/0123456789abcdef.json",
+                scene.v.url, "");
+    VAULT(announced, &scene.v, 0, "audit");
+    cr_assert_not_null(strstr(announced.out, "object-announced"), "%s", announced.out);
+    scene_shell("cp \"$1\"/prod/records/000000000001.json \"$1\"/prod/records/copy",
+                scene.v.url, "");
+    VAULT(name, &scene.v, 8, "audit");
+    cr_assert_not_null(strstr(name.out, "record-name"), "%s", name.out);
     PEER(p, "sh", "-c", script, "sh", scene.v.url);
     VAULT(audit, &scene.v, 8, "audit");
     cr_assert_eq(vault_count(&scene.v), 3);
