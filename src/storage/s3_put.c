@@ -1,5 +1,5 @@
 /* An object on its way to S3. A small one goes in one request. A larger one goes in parts
- * of 16 MiB, each sent by a thread of its own while the next one fills: two parts of
+ * of 5 MiB, each sent by a thread of its own while the next one fills: three parts of
  * memory, whatever the size. What came of it: s3_stored.h. */
 #include <stdio.h>
 
@@ -12,24 +12,31 @@
 #include "util/str.h"
 #include "util/task.h"
 
-enum { PART_SIZE = 16 << 20, PARTS_MAX = 10000 };
+/* S3 takes no parts below 5 MiB but the last, and no more than 10000: an object of 50
+ * GB. */
+enum { PART_SIZE = 5 << 20, PARTS_MAX = 10000, AT_ONCE = 3 };
+
+/* One of those at hand: it fills, or is under way. */
+struct part {
+    struct s3_put *of;
+    uint8_t *block;
+    size_t filled, number;
+    struct http *line; /* of its thread */
+    struct task task;
+    char etag[256]; /* what came of it */
+};
 
 struct s3_put {
     struct sink base;
     struct s3_mark mark;
     bool replace;
 
-    uint8_t *blocks[2];
-    unsigned filling; /* which of them */
-    size_t filled;
+    struct part at_hand[AT_ONCE];
+    size_t begun; /* parts before the one that fills */
 
     char *upload_id; /* set while there is something to abort */
     struct str_list etags;
-    struct buf parts;  /* what completes them, as XML */
-    struct http *line; /* of the thread */
-    struct task task;
-    struct bytes content; /* of the part under way */
-    char etag[256];       /* and its result */
+    struct buf list; /* of all parts, as XML */
     atomic_bool dropped;
 };
 
@@ -138,11 +145,11 @@ static enum rc name_lock(const struct s3_put *p, const struct s3_answer *a, enum
 
 static enum rc put_once(struct s3_put *p, struct s3_answer *a, struct err *e)
 {
-    struct bytes content = { p->blocks[0], p->filled };
+    struct bytes content = { p->at_hand[0].block, p->at_hand[0].filled };
     struct lines l = { 0 };
     struct s3_call c;
 
-    if (p->filled == 0)
+    if (content.n == 0)
         content = bytes_str("");
     add_condition(&l, p);
     add_of_object(&l, p);
@@ -189,56 +196,66 @@ static enum rc begin_parts(struct s3_put *p, struct err *e)
     TRY(s3_xml_parse((struct bytes){ a.body.p, a.body.n }, take_id, p, e));
     if (p->upload_id == NULL || p->upload_id[0] == '\0')
         return err_set(e, RC_CORRUPT, "the store gives an upload no id");
-    return s3_connect(p->mark.s, &p->line, e);
+    return RC_OK;
 }
 
-/* On the thread; its number is that of the next ETag. */
+/* On its thread. */
 static enum rc send_part(void *arg, struct err *e)
 {
-    struct s3_put *p = arg;
+    struct part *part = arg;
+    const struct s3_put *p = part->of;
+    const struct bytes content = { part->block, part->filled };
     char number[16];
     struct lines l = { 0 };
     S3_ANSWER a = { 0 };
     struct s3_call c;
 
-    snprintf(number, sizeof number, "%zu", p->etags.count + 1);
-    TRY(add_digest(&l, p, p->content, e));
+    snprintf(number, sizeof number, "%zu", part->number);
+    TRY(add_digest(&l, p, content, e));
     c = call_of(p, "UploadPart", "PUT", &l);
     c.query[0] = (struct s3_param){ "partNumber", number };
     c.query[1] = (struct s3_param){ "uploadId", p->upload_id };
-    c.body = p->content;
-    c.http = p->line;
+    c.body = content;
+    c.http = part->line;
     c.cancel = &p->dropped;
     TRY(s3_run(p->mark.s, &c, &a, e));
     if (a.etag[0] == '\0')
         return err_set(e, RC_CORRUPT, "the store gives part %s no ETag", number);
-    memcpy(p->etag, a.etag, sizeof p->etag);
+    memcpy(part->etag, a.etag, sizeof part->etag);
     return RC_OK;
 }
 
-/* Waits for the part under way. */
-static enum rc collect(struct s3_put *p, struct err *e)
+static struct part *part_at(struct s3_put *p, size_t i)
 {
-    if (!p->task.running)
-        return RC_OK;
-    TRY(task_join(&p->task, e));
-    return str_list_add(&p->etags, p->etag, e);
+    return &p->at_hand[i % AT_ONCE];
 }
 
-/* The block that fills goes on its way, and the other one fills. */
+/* Waits for a part that is under way; called in the order of their numbers. */
+static enum rc collect(struct s3_put *p, struct part *part, struct err *e)
+{
+    if (!part->task.running)
+        return RC_OK;
+    TRY(task_join(&part->task, e));
+    part->filled = 0;
+    return str_list_add(&p->etags, part->etag, e);
+}
+
+/* What has filled goes on its way, and the place of the oldest one fills. */
 static enum rc hand_over(struct s3_put *p, struct err *e)
 {
+    struct part *part = part_at(p, p->begun);
+
     if (p->upload_id == NULL)
         TRY(begin_parts(p, e));
-    TRY(collect(p, e));
-    if (p->etags.count == PARTS_MAX)
+    if (part->line == NULL)
+        TRY(s3_connect(p->mark.s, &part->line, e));
+    if (p->begun == PARTS_MAX)
         return err_set(e, RC_STORAGE, "'%s' is larger than S3 takes in %d parts",
                        p->mark.key, PARTS_MAX);
-    p->content = (struct bytes){ p->blocks[p->filling], p->filled };
-    TRY(task_start(&p->task, send_part, p, e));
-    p->filling ^= 1;
-    p->filled = 0;
-    return RC_OK;
+    part->of = p;
+    part->number = ++p->begun;
+    TRY(task_start(&part->task, send_part, part, e));
+    return collect(p, part_at(p, p->begun), e);
 }
 
 static enum rc add_text(struct buf *b, const char *text, struct err *e)
@@ -248,7 +265,7 @@ static enum rc add_text(struct buf *b, const char *text, struct err *e)
 
 static enum rc list_parts(struct s3_put *p, struct err *e)
 {
-    struct buf *to = &p->parts;
+    struct buf *to = &p->list;
     char number[64];
 
     TRY(add_text(to, "<CompleteMultipartUpload>", e));
@@ -270,7 +287,7 @@ static enum rc complete_once(struct s3_put *p, struct s3_answer *a, struct err *
     add_condition(&l, p);
     c = call_of(p, "CompleteMultipartUpload", "POST", &l);
     c.query[0] = (struct s3_param){ "uploadId", p->upload_id };
-    c.body = (struct bytes){ p->parts.p, p->parts.n };
+    c.body = (struct bytes){ p->list.p, p->list.n };
     return s3_run(p->mark.s, &c, a, e);
 }
 
@@ -286,9 +303,10 @@ static enum rc complete(struct s3_put *p, struct err *e)
 
 static enum rc put_rest(struct s3_put *p, struct err *e)
 {
-    if (p->filled > 0)
+    if (part_at(p, p->begun)->filled > 0)
         TRY(hand_over(p, e));
-    TRY(collect(p, e));
+    for (size_t i = 1; i < AT_ONCE; i++)
+        TRY(collect(p, part_at(p, p->begun + i), e));
     return complete(p, e);
 }
 
@@ -316,18 +334,17 @@ static enum rc put_write(struct sink *sink, const uint8_t *from, size_t n, struc
 
     p->mark.total += n;
     while (n > 0) {
-        size_t room = PART_SIZE - p->filled, some = n < room ? n : room;
-        uint8_t **block;
+        struct part *part = part_at(p, p->begun);
+        size_t room = PART_SIZE - part->filled, some = n < room ? n : room;
 
         if (room == 0) {
             TRY(hand_over(p, e));
             continue;
         }
-        block = &p->blocks[p->filling];
-        if (*block == NULL)
-            TRY(mem_new(block, PART_SIZE, "a part of an upload", e));
-        memcpy(*block + p->filled, from, some);
-        p->filled += some;
+        if (part->block == NULL)
+            TRY(mem_new(&part->block, PART_SIZE, "a part of an upload", e));
+        memcpy(part->block + part->filled, from, some);
+        part->filled += some;
         from += some;
         n -= some;
     }
@@ -342,21 +359,27 @@ static enum rc put_finish(struct sink *sink, struct err *e)
     return s3_check_stored(&p->mark, e);
 }
 
+static void part_end(struct part *part)
+{
+    struct err ignored = { 0 };
+
+    (void)task_join(&part->task, &ignored);
+    http_free(part->line);
+    mem_free(part->block);
+}
+
 static void put_release(struct sink *sink)
 {
     struct s3_put *p = (struct s3_put *)sink;
-    struct err ignored = { 0 };
 
     atomic_store(&p->dropped, true);
-    (void)task_join(&p->task, &ignored);
+    for (size_t i = 0; i < AT_ONCE; i++)
+        part_end(&p->at_hand[i]);
     if (p->upload_id != NULL)
         abort_parts(p);
-    http_free(p->line);
     str_list_clear(&p->etags);
-    buf_clear(&p->parts);
+    buf_clear(&p->list);
     mem_free(p->upload_id);
-    mem_free(p->blocks[0]);
-    mem_free(p->blocks[1]);
     mem_free(p->mark.key);
 }
 

@@ -34,7 +34,7 @@ static struct store *open_at(const struct objectstore *o, const char *place)
 /* Around the size of a part, and two parts and more. */
 static void sizes_come_back(struct store *s, size_t n)
 {
-    static const uint64_t sizes[] = { 16 * MIB + 1, 16 * MIB, 33 * MIB };
+    static const uint64_t sizes[] = { 5 * MIB + 1, 5 * MIB, 33 * MIB };
     struct store_info info;
     struct err e = { 0 };
 
