@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "util/log.h"
 #include "util/mem.h"
 #include "util/str.h"
 
@@ -36,16 +37,18 @@ enum rc index_open(const char *dir, struct index **out, struct err *e)
 {
     OWNED(index) x = NULL;
     AT_END(mem_end) char *path = NULL;
+    enum rc rc;
 
     TRY(str_format(&path, e, "%s/catalog.sqlite", dir));
     TRY(mem_new(&x, sizeof *x, "an index", e));
-    if (sql_open(path, &schema, &x->db, e) != RC_OK) {
-        if (e->code == RC_CORRUPT)
-            err_hint(e,
-                     "move it away, note the marks that 'holdfast audit' printed last, "
-                     "and run 'holdfast catalog rebuild'");
-        return e->code;
+    rc = sql_open(path, &schema, &x->db, e);
+    if (rc == RC_CORRUPT) {
+        log_warn(
+            "how far the logs were when this host last looked is forgotten: compare "
+            "the head that 'holdfast audit' prints with one that was noted elsewhere");
+        rc = sql_open_history(path, &schema, &x->db, e);
     }
+    TRY(rc);
     *out = GIVE(x);
     return RC_OK;
 }

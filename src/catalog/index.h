@@ -8,7 +8,7 @@
 #include "sql/sql.h"
 
 /* Makes DIR/catalog.sqlite in the state directory, which must exist. Checks its
- * integrity: RC_CORRUPT. */
+ * integrity: a damaged one is put aside, as if it had been lost, and with a warning. */
 struct index;
 enum rc index_open(const char *dir, struct index **out, struct err *e);
 void index_free(struct index *x);
