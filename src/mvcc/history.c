@@ -312,13 +312,31 @@ enum rc mvcc_history_add(struct mvcc_history *h, const struct mvcc_record *r,
 }
 
 /* HashKV is unknown from here on: etcd itself would stop at this record. */
-static enum rc reject(struct mvcc_history *h, enum history_rule rule, uint64_t page,
-                      const struct err *why, struct err *e)
+static enum rc reject_key(struct mvcc_history *h, uint64_t page, const struct err *why,
+                          struct err *e)
 {
+    TRY(take_all(h, e));
     if (h->pass != HISTORY_FIRST)
         return RC_OK;
     h->result.rejected++;
-    return history_tell(h, rule, FINDING_ERROR, page, e, "%s", why->why);
+    if (h->f == NULL) /* the page is named anyway */
+        return history_tell(h, RULE_REVISION_KEY, FINDING_ERROR, page, e, "%s", why->why);
+    return history_tell(h, RULE_REVISION_KEY, FINDING_ERROR, page, e,
+                        "a record of page %" PRIu64 ": %s", page, why->why);
+}
+
+static enum rc reject_value(struct mvcc_history *h, const struct mvcc_rev *rev,
+                            uint64_t page, const struct err *why, struct err *e)
+{
+    TRY(take_all(h, e));
+    h->result.last_main = larger(h->result.last_main, rev->main);
+    h->last_sub = rev->sub;
+    if (h->pass != HISTORY_FIRST)
+        return RC_OK;
+    h->result.rejected++;
+    return history_tell(h, RULE_KEY_VALUE, FINDING_ERROR, page, e,
+                        "revision %" PRId64 "/%" PRId64 ": %s", rev->main, rev->sub,
+                        why->why);
 }
 
 enum rc mvcc_history_pair(struct mvcc_history *h, struct bytes key, struct bytes value,
@@ -328,16 +346,10 @@ enum rc mvcc_history_pair(struct mvcc_history *h, struct bytes key, struct bytes
     struct mvcc_rev rev;
     struct err why;
 
-    if (mvcc_rev_read(key, &rev, &why) != RC_OK) {
-        TRY(take_all(h, e));
-        return reject(h, RULE_REVISION_KEY, page, &why, e);
-    }
-    if (mvcc_record_read(h->seed, &rev, value, &r, &why) != RC_OK) {
-        TRY(take_all(h, e));
-        h->result.last_main = larger(h->result.last_main, rev.main);
-        h->last_sub = rev.sub;
-        return reject(h, RULE_KEY_VALUE, page, &why, e);
-    }
+    if (mvcc_rev_read(key, &rev, &why) != RC_OK)
+        return reject_key(h, page, &why, e);
+    if (mvcc_record_read(h->seed, &rev, value, &r, &why) != RC_OK)
+        return reject_value(h, &rev, page, &why, e);
     r.crc = crc;
     return mvcc_history_add(h, &r, page, e);
 }

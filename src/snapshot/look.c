@@ -108,10 +108,18 @@ static bool is_wanted(const struct snap_look_options *o, struct bytes key)
            (key.n >= o->prefix.n && memcmp(key.p, o->prefix.p, o->prefix.n) == 0);
 }
 
-static enum rc bad_record(struct reading *r, const char *code, uint64_t page,
-                          const struct err *why, struct err *e)
+static enum rc bad_key(struct reading *r, uint64_t page, const struct err *why,
+                       struct err *e)
 {
-    return findings_add(&r->findings, FINDING_ERROR, code, page, e, "%s", why->why);
+    return findings_add(&r->findings, FINDING_ERROR, "revision-key", page, e,
+                        "a record of page %" PRIu64 ": %s", page, why->why);
+}
+
+static enum rc bad_value(struct reading *r, const struct mvcc_rev *rev, uint64_t page,
+                         const char *why, struct err *e)
+{
+    return findings_add(&r->findings, FINDING_ERROR, "key-value", page, e,
+                        "revision %" PRId64 "/%" PRId64 ": %s", rev->main, rev->sub, why);
 }
 
 static enum rc on_record(struct reading *r, struct bytes key, struct bytes value,
@@ -123,16 +131,15 @@ static enum rc on_record(struct reading *r, struct bytes key, struct bytes value
     struct err why = { 0 };
 
     if (mvcc_rev_read(key, &rev, &why) != RC_OK)
-        return bad_record(r, "revision-key", page, &why, e);
+        return bad_key(r, page, &why, e);
     if (rev.main > r->last_main)
         r->last_main = rev.main;
     if (mvcc_kv_read(value, &kv, &why) != RC_OK)
-        return bad_record(r, "key-value", page, &why, e);
+        return bad_value(r, &rev, page, why.why, e);
     if (value.n == 0 && !rev.tombstone) /* a revision bump */
         return RC_OK;
     if (kv.key.n == 0)
-        return findings_add(&r->findings, FINDING_ERROR, "key-value", page, e,
-                            "the record names no key");
+        return bad_value(r, &rev, page, "the record names no key", e);
     if (o->no_keys || (o->revision != 0 && (uint64_t)rev.main > o->revision) ||
         !is_wanted(o, kv.key))
         return RC_OK;

@@ -386,7 +386,7 @@ CASE(snapshot_look, names_records_that_cannot_be_read)
     static const struct extra meta[] = { { MVCC_LEASE, TEXT("short"), TEXT("") } };
 
     refused(invented_file(&(struct invented){ .events = nameless, .event_count = 1 }), 0,
-            RC_CORRUPT, "the record names no key");
+            RC_CORRUPT, "revision 2/0: the record names no key");
     refused(invented_file(&(struct invented){ .extras = meta, .extra_count = 1 }), 0,
             RC_CORRUPT, "a lease key has 8 bytes, not 5");
 }
