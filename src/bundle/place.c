@@ -15,20 +15,7 @@
 
 enum { DIRECTORY = O_RDONLY | O_DIRECTORY };
 
-/* Ours, and nobody works on it: what a crash left holds keys and tokens. */
-static void sweep_one(const struct place *p, const char *name)
-{
-    OWNED_FD int fd = -1;
-    struct err ignored = { 0 };
-    struct stat st;
-
-    if (os_open_beneath(p->parent, name, DIRECTORY, 0, &fd, &ignored) == RC_OK &&
-        os.fstat(fd, &st) == 0 && st.st_uid == geteuid() &&
-        os.flock(fd, LOCK_EX | LOCK_NB) == 0 &&
-        os_remove_tree(p->parent, name, &ignored) == RC_OK)
-        log_info("removed '%s', left behind by an extraction that did not end", name);
-}
-
+/* What a crash left holds keys and tokens. */
 static enum rc sweep(const struct place *p, struct err *e)
 {
     AT_END(str_list_clear) struct str_list names = { 0 };
@@ -39,8 +26,9 @@ static enum rc sweep(const struct place *p, struct err *e)
         const char *name = names.items[i];
 
         if (temp_is_name(name) && strncmp(name + 1, p->base, n) == 0 &&
-            strncmp(name + 1 + n, ".holdfast-", 10) == 0)
-            sweep_one(p, name);
+            strncmp(name + 1 + n, ".holdfast-", 10) == 0 &&
+            temp_sweep_directory(p->parent, name))
+            log_info("removed '%s', left behind by an extraction that did not end", name);
     }
     return RC_OK;
 }

@@ -10,6 +10,7 @@
 #include "cli/keys.h"
 #include "cli/repos.h"
 #include "drill/drill.h"
+#include "drill/scratch.h"
 #include "host/find.h"
 #include "repo/fetch.h"
 #include "storage/posix.h"
@@ -69,7 +70,8 @@ struct drilling {
     struct chain *log;
     const struct chain_item *wanted, *item; /* item: the one that could be fetched; of a
                                                drill of a file both are NULL */
-    char *scratch, *file;
+    struct drill_scratch scratch;
+    char *file;
     int64_t begun;     /* seconds since 1970 */
     uint64_t begun_ms; /* monotonic */
     struct drill_seen seen;
@@ -79,11 +81,7 @@ struct drilling {
 
 static void drilling_end(struct drilling *d)
 {
-    struct err e = { 0 };
-
-    if (d->scratch != NULL && os_remove_tree(AT_FDCWD, d->scratch, &e) != RC_OK)
-        log_warn("'%s' is left: %s", d->scratch, e.why);
-    mem_free(d->scratch);
+    drill_scratch_end(&d->scratch);
     mem_free(d->file);
     chain_free(d->log);
     age_identities_free(d->ids);
@@ -117,7 +115,7 @@ static enum rc fetch(struct drilling *d, struct err *e)
     AT_END(mem_end) char *stem = NULL;
     uint64_t sequence = 0;
 
-    TRY(str_format(&stem, e, "%s/backup", d->scratch));
+    TRY(str_format(&stem, e, "%s/backup", d->scratch.path));
     if (which != NULL && strcmp(which, "random") == 0) {
         TRY(random_backup(d->log, &d->item, e));
         sequence = d->item->at.sequence;
@@ -156,16 +154,10 @@ static enum rc make_scratch(struct cli *c, struct drilling *d, struct err *e)
     const char *parent = d->a->scratch != NULL ? d->a->scratch
                          : usual != NULL       ? usual
                                                : "/var/tmp";
-    uint64_t number;
 
     if (!d->a->repo.allow_same_filesystem)
         TRY(check_place(parent, e));
-    TRY(os_random(&number, sizeof number, e));
-    AT_END(mem_end) char *path = NULL;
-    TRY(str_format(&path, e, "%s/" NEIGHBOR_DRILL "%016" PRIx64, parent, number));
-    TRY(os_mkdir(AT_FDCWD, path, e));
-    d->scratch = GIVE(path);
-    return RC_OK;
+    return drill_scratch_make(parent, &d->scratch, e);
 }
 
 /* ---- the drill -----------------------------------------------------------------------
@@ -187,7 +179,7 @@ static enum rc rehearse(struct drilling *d, struct err *e)
 {
     struct drill_request q = {
         .ids = d->ids,
-        .scratch = d->scratch,
+        .scratch = d->scratch.path,
         .etcd = d->a->etcd,
         .begun_ms = d->begun_ms,
         .boot_timeout_ms = d->a->boot_timeout_ms,
@@ -365,6 +357,7 @@ static enum rc drill(struct cli *c, const void *args, struct err *e)
 {
     AT_END(drilling_end)
     struct drilling d = { .a = args,
+                          .scratch = DRILL_SCRATCH,
                           .begun = clock_unix_ms() / 1000,
                           .begun_ms = clock_ms() };
     OWNED(result) r = NULL;
@@ -372,7 +365,7 @@ static enum rc drill(struct cli *c, const void *args, struct err *e)
     TRY(open_all(c, &d, e));
     TRY(make_scratch(c, &d, e));
     log_info("the drill is in '%s', on 127.0.0.1 alone; no living cluster is asked",
-             d.scratch);
+             d.scratch.path);
     d.rc = rehearse(&d, &d.failure);
     if (d.rc == RC_OK)
         d.rc = stood_in(&d, &d.failure);

@@ -280,3 +280,16 @@ enum rc temp_sweep_all(int dir, uint64_t *swept, struct err *e)
         *swept += temp_is_name(entries.items[i]) && sweep_one(dir, entries.items[i]);
     return RC_OK;
 }
+
+bool temp_sweep_directory(int parent, const char *name)
+{
+    OWNED_FD int fd = -1;
+    struct err ignored = { 0 };
+    struct stat st;
+
+    return os_open_beneath(parent, name, O_RDONLY | O_DIRECTORY, 0, &fd, &ignored) ==
+               RC_OK &&
+           os.fstat(fd, &st) == 0 && st.st_uid == geteuid() &&
+           os.flock(fd, LOCK_EX | LOCK_NB) == 0 &&
+           os_remove_tree(parent, name, &ignored) == RC_OK;
+}

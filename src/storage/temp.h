@@ -45,4 +45,8 @@ enum rc temp_sweep(int dir, const char *name, struct err *e);
 /* The same for all names in `dir`; adds how many to *swept. */
 enum rc temp_sweep_all(int dir, uint64_t *swept, struct err *e);
 
+/* Removes the directory `name` below `parent` with all that is in it, when it is ours and
+ * nobody holds a lock on it (flock): what a crash left behind. Was it removed? */
+bool temp_sweep_directory(int parent, const char *name);
+
 #endif

@@ -1,7 +1,10 @@
 /* Restore drills: a good backup comes back on every server, a bad one is found out. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 
 #include "tests/flow/golden.h"
 #include "tests/flow/history.h"
@@ -186,6 +189,27 @@ CASE(drill, a_server_that_does_not_come_up, .timeout = FLOW_TIMEOUT_S)
     DRILL(ends, &v, 4, "1", "/bin/false", "", NULL);
     says(&ends, "ended");
     DRILL(none, &v, 10, "1", "/nonexistent/etcd", "", NULL);
+}
+
+/* A killed drill leaves an unencrypted database: the next one takes it away, and leaves
+ * alone what somebody works on. */
+CASE(drill, what_a_killed_one_left_goes, .timeout = FLOW_TIMEOUT_S)
+{
+    const char *scratch = vault_directory();
+    char dead[600], live[600];
+    OWNED_FD int held = -1;
+
+    snprintf(dead, sizeof dead, "%s/holdfast-drill-dead", scratch);
+    snprintf(live, sizeof live, "%s/holdfast-drill-live", scratch);
+    cr_assert_eq(mkdir(dead, 0700) | mkdir(live, 0700), 0);
+    golden_write(path_in(dead, "db"), "secret", 6);
+    held = open(live, O_RDONLY | O_DIRECTORY);
+    cr_assert_eq(flock(held, LOCK_EX), 0);
+    TOOL(p, 10, "drill", "--file", "/nonexistent.db", "--etcd", "/bin/false", "--scratch",
+         scratch, "--allow-same-filesystem");
+    says(&p, "holdfast-drill-dead");
+    cr_assert_str_eq(dir_listing(scratch), "holdfast-drill-live", "%s",
+                     dir_listing(scratch));
 }
 
 CASE(drill, of_a_file_with_a_report, .timeout = FLOW_TIMEOUT_S)
