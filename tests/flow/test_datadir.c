@@ -254,7 +254,7 @@ static void check_turn(struct cluster *c, unsigned turn)
     make_both(c, turn, &file, &made);
     snprintf(note, sizeof note, "%s, kill %u: %" PRId64 " entries", c->backend->name,
              turn, flow_number(made, "entries_applied"));
-    c->options.flags = turn % 3 == 0 ? lazy : often;
+    c->options.flags = turn % 3 == 0 && !c->backend->store ? lazy : often;
     cluster_boot(c, 0);
     cluster_wait(c, 0);
     flow_connect(c, &w);
@@ -263,7 +263,7 @@ static void check_turn(struct cluster *c, unsigned turn)
         restores(c, w, file, turn != 1, note);
 }
 
-EACH_ETCD(datadir, is_what_a_boot_makes_of_it)
+EACH_BACKEND(datadir, is_what_a_boot_makes_of_it)
 {
     const struct cluster_options options = { .flags = often };
     struct history_random r = { (uint64_t)getpid() };
@@ -275,6 +275,71 @@ EACH_ETCD(datadir, is_what_a_boot_makes_of_it)
         kill_under_load(&c, &r, turn);
         check_turn(&c, turn);
     }
+}
+
+/* ---- the embedded store, killed, and what etcd makes of its directory -------------- */
+
+/* Boots `b` on `dir` as the member that left it, and ends it. */
+static void same_on(struct cluster *c, const struct cluster_backend *b, const char *dir,
+                    const char *file, const struct json *made)
+{
+    struct cluster as = *c;
+    OWNED(wire_client) w = NULL;
+    char note[64];
+
+    snprintf(note, sizeof note, "a killed lab of %s on %s", c->backend->version, b->name);
+    as.backend = b;
+    as.options.flags = b->store ? c->options.flags : NULL;
+    snprintf(as.members[0].data_dir, sizeof as.members[0].data_dir, "%s", dir);
+    cluster_boot(&as, 0);
+    cluster_wait(&as, 0);
+    flow_connect(&as, &w);
+    same_state(&as, w, file, made, note);
+    cluster_kill(&as, 0, SIGKILL);
+}
+
+static void kill_the_store(struct cluster *c, struct history_random *r, unsigned turn)
+{
+    OWNED(json) made = NULL;
+    char name[32];
+    const char *dir, *file;
+
+    kill_under_load(c, r, turn);
+    snprintf(name, sizeof name, "copy%u", turn);
+    dir = copy_of(c, 0, name);
+    snprintf(name, sizeof name, "x%u.db", turn);
+    file = path_in(c->dir, name);
+    make(dir, file, &made);
+    same_on(c, cluster_backend(c->backend->version), dir, file, made);
+    same_on(c, c->backend, c->members[0].data_dir, file, made);
+    cluster_boot(c, 0);
+    cluster_wait(c, 0);
+}
+
+static void store_as(const char *version)
+{
+    const char *const flags[] = { "--snapshot-count=50", "--etcd-version", version,
+                                  NULL };
+    struct cluster_backend b = *cluster_backend("lab");
+    struct history_random r = { (uint64_t)getpid() };
+    CLUSTER c = { 0 };
+
+    b.version = version;
+    b.minor = version[2] - '0';
+    fprintf(stderr, "datadir: a lab of %s: seed %d\n", version, (int)getpid());
+    cluster_start(&c, &b, &(struct cluster_options){ .flags = flags });
+    for (unsigned turn = 0; turn < 2; turn++)
+        kill_the_store(&c, &r, turn);
+}
+
+CASE(datadir, of_the_store_is_an_etcds, .timeout = 4 * FLOW_TIMEOUT_S)
+{
+    bool all = getenv("HOLDFAST_LONG") != NULL;
+
+    flow_need("lab");
+    for (const struct cluster_backend *b = cluster_backends; b->name != NULL; b++)
+        if (!b->store && (all || b->minor == 5 || b->minor == 6) && cluster_available(b))
+            store_as(b->version);
 }
 
 /* ---- what the command refuses, and what it says --------------------------------------
@@ -295,7 +360,7 @@ static void looked_at(const struct cluster *c, const char *dir)
 }
 
 /* Of a running member; compressed and encrypted, and opened without Holdfast. */
-EACH_ETCD(datadir, in_use_is_refused_and_sealed_is_opened)
+EACH_BACKEND(datadir, in_use_is_refused_and_sealed_is_opened)
 {
     const char *sealed, *dir;
     OWNED(wire_client) w = NULL;
@@ -311,7 +376,8 @@ EACH_ETCD(datadir, in_use_is_refused_and_sealed_is_opened)
     sealed = path_in(c.dir, "x.db.zst.age");
     dir = c.members[0].data_dir;
     TOOL(p, 11, "snapshot", "from-data-dir", dir, "-o", path_in(c.dir, "no.db"));
-    snprintf(text, sizeof text, "is in use by process %d (etcd)", (int)c.members[0].pid);
+    snprintf(text, sizeof text, "is in use by process %d (%s)", (int)c.members[0].pid,
+             b->store ? "holdfast-lab" : "etcd");
     cr_assert_not_null(strstr(p.err, text), "%s", p.err);
     cr_assert_neq(access(path_in(c.dir, "no.db"), F_OK), 0);
     looked_at(&c, dir);
@@ -336,7 +402,7 @@ EACH_ETCD(datadir, in_use_is_refused_and_sealed_is_opened)
 }
 
 /* A flipped byte in the middle of the log, behind what the database has. */
-EACH_ETCD(datadir, a_damaged_log_is_refused_or_listed)
+EACH_BACKEND(datadir, a_damaged_log_is_refused_or_listed)
 {
     OWNED(wire_client) w = NULL;
     OWNED(json) made = NULL;
