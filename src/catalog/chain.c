@@ -63,6 +63,17 @@ static bool ours_to_say(enum rc rc)
     return rc == RC_NOMEM || rc == RC_INTERNAL;
 }
 
+static enum rc check_bound(const struct chain *c, const struct minisign_public *by,
+                           struct chain_item *i, struct err *e)
+{
+    const uint64_t bound = c->trust->bound[by - c->trust->keys];
+
+    if (bound == 0 || i->at.sequence < bound)
+        return RC_OK;
+    return chain_stray(i, "retired", e, "its key was retired after record %" PRIu64,
+                       bound - 1);
+}
+
 /* Who signed it, as far as we know the keys. */
 static enum rc take_signature(const struct chain *c, struct chain_item *i,
                               struct bytes record, struct bytes signature, struct err *e)
@@ -78,7 +89,7 @@ static enum rc take_signature(const struct chain *c, struct chain_item *i,
     rc = minisign_verify(c->trust, record, signature, &by, NULL, &why);
     if (rc == RC_OK) {
         i->key_id = by->id;
-        return RC_OK;
+        return check_bound(c, by, i, e);
     }
     if (ours_to_say(rc)) {
         *e = why;

@@ -25,8 +25,8 @@ enum chain_state {
 struct chain_item {
     struct record_link at; /* `sequence` from its key, the hash of its bytes */
     enum chain_state state;
-    const char *why; /* a stray: "unsigned" "stranger" "forged" "unreadable" "misplaced"
-                      * "off-chain" */
+    const char *why; /* a stray: "unsigned" "stranger" "forged" "retired" "unreadable"
+                      * "misplaced" "off-chain" */
     char *detail;    /* a stray: the sentence */
     struct record *record; /* NULL when it could not be read */
     uint64_t key_id;       /* who signed; 0: nobody whom we know */
@@ -47,7 +47,8 @@ struct chain {
     bool closed;
 };
 
-/* A `trust` without keys checks no signatures: the chain is then held together by hashes
+/* A record from the bound of its key on is a stray: the key was retired before it.
+ * A `trust` without keys checks no signatures: the chain is then held together by hashes
  * alone, and chain_close says what that leaves open. */
 enum rc chain_new(const char *repo, const char *cluster,
                   const struct minisign_trust *trust, struct chain **out, struct err *e);

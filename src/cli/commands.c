@@ -16,6 +16,7 @@ const struct command *const cli_commands[] = {
     &cmd_snapshot_salvage,
     &cmd_snapshot_log,
     &cmd_repo_init,
+    &cmd_repo_rekey,
     &cmd_backup,
     &cmd_list,
     &cmd_info,

@@ -10,8 +10,9 @@ extern const struct command cmd_snapshot_save, cmd_snapshot_status, cmd_snapshot
     cmd_defrag, cmd_compact, cmd_keygen;
 extern const struct command cmd_snapshot_from_data_dir, cmd_snapshot_salvage,
     cmd_snapshot_log;
-extern const struct command cmd_repo_init, cmd_backup, cmd_list, cmd_info, cmd_verify,
-    cmd_fetch, cmd_prune, cmd_copy, cmd_tag, cmd_audit, cmd_catalog_rebuild, cmd_unlock;
+extern const struct command cmd_repo_init, cmd_repo_rekey, cmd_backup, cmd_list, cmd_info,
+    cmd_verify, cmd_fetch, cmd_prune, cmd_copy, cmd_tag, cmd_audit, cmd_catalog_rebuild,
+    cmd_unlock;
 extern const struct command cmd_status;
 extern const struct command cmd_hash, cmd_alarm_list, cmd_alarm_disarm;
 extern const struct command cmd_doctor, cmd_assess, cmd_recover, cmd_runbook;

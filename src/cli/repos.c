@@ -36,6 +36,14 @@ static enum rc add_key(struct minisign_trust *t, const char *text, struct err *e
     return minisign_trust_add_file(t, text, e);
 }
 
+enum rc cli_public_keys(const struct str_list *texts, struct minisign_trust *out,
+                        struct err *e)
+{
+    for (size_t i = 0; i < texts->count; i++)
+        TRY(add_key(out, texts->items[i], e));
+    return RC_OK;
+}
+
 void cli_repo_clear(struct cli_repo *r)
 {
     repo_free(r->repo);
@@ -51,8 +59,7 @@ enum rc cli_repo_open(struct cli *c, const struct repo_args *a, struct cli_repo 
         .tool = "holdfast " HOLDFAST_VERSION,
     };
 
-    for (size_t i = 0; i < a->public_keys.count; i++)
-        TRY(add_key(&out->trust, a->public_keys.items[i], e));
+    TRY(cli_public_keys(&a->public_keys, &out->trust, e));
     cli_state_try(c, &out->state);
     o.state = out->state;
     o.trust = &out->trust;

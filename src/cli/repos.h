@@ -70,6 +70,10 @@ struct cli_repo {
 };
 void cli_repo_clear(struct cli_repo *r);
 
+/* Keys as texts, or files with them. */
+enum rc cli_public_keys(const struct str_list *texts, struct minisign_trust *out,
+                        struct err *e);
+
 /* The place alone, as store_open wants it. */
 struct store_options cli_store_options(const struct repo_args *a, const char *url);
 

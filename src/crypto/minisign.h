@@ -41,9 +41,12 @@ static inline void minisign_secret_wipe(struct minisign_secret *s)
     mem_wipe(s, sizeof *s);
 }
 
-/* Keys that are believed, in the order they were given. */
+/* Keys that are believed, in the order they were given. `bound` is for whoever counts
+ * what is signed (catalog/chain.h): the first number that the key may not sign any more;
+ * 0: there is none. */
 struct minisign_trust {
     struct minisign_public keys[MINISIGN_TRUSTED_MAX];
+    uint64_t bound[MINISIGN_TRUSTED_MAX];
     size_t count;
 };
 

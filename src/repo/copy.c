@@ -25,10 +25,14 @@ static void copying_end(struct copying *c)
 
 /* ---- the place -------------------------------------------------------------------- */
 
+/* The signature comes first, and may be all that a copy wrote which was cut off. */
 static enum rc any_key(void *arg, const struct store_info *info, struct err *e)
 {
+    const char *key = info->key;
+
     (void)e;
-    *(bool *)arg |= strcmp(info->key, REPO_SIGNATURE_KEY) != 0;
+    *(bool *)arg |= strchr(key, '/') != NULL || strncmp(key, "holdfast.", 9) != 0 ||
+                    !str_ends(key, ".minisig");
     return RC_OK;
 }
 
@@ -43,7 +47,22 @@ static enum rc settle(struct copying *c, struct err *e)
                        "choose another place",
                        store_name(c->to));
     c->done.fresh = true;
-    return repo_identity_copy(c->from->store, c->to, e);
+    return repo_identity_copy(c->from->store, c->to, false, e);
+}
+
+/* Its keys may have changed here since it was made. */
+static enum rc refresh(struct copying *c, const struct repo_identity *there,
+                       struct err *e)
+{
+    const uint64_t here = c->from->identity.changes;
+
+    if (there->changes > here)
+        return err_set(e, RC_REFUSED,
+                       "'%s' knows of newer signing keys than this repository" HINT
+                       "this one was rolled back, or the copy is the original",
+                       store_name(c->to));
+    return there->changes == here ? RC_OK
+                                  : repo_identity_copy(c->from->store, c->to, true, e);
 }
 
 /* A directory has many names, any other place one. */
@@ -75,7 +94,7 @@ static enum rc check_place(struct copying *c, struct err *e)
                        "'%s' is another repository (%s)" HINT
                        "a copy needs a place of its own",
                        store_name(c->to), i.id);
-    return RC_OK;
+    return refresh(c, &i, e);
 }
 
 /* The copy's log is a beginning of ours. */

@@ -1,9 +1,11 @@
 #include "repo/identity.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "repo/memory.h"
 #include "util/json.h"
+#include "util/log.h"
 #include "util/mem.h"
 
 enum { IDENTITY_MAX = 64 << 10 };
@@ -13,6 +15,7 @@ static const char format_name[] = "holdfast.repository";
 void repo_identity_clear(struct repo_identity *i)
 {
     str_list_clear(&i->recipients);
+    mem_free(i->retired);
     *i = (struct repo_identity){ 0 };
 }
 
@@ -37,6 +40,40 @@ static struct json *traits(const struct store_traits *t)
     return o;
 }
 
+static struct json *retired_json(const struct repo_identity *i)
+{
+    struct json *a = json_new_array();
+
+    for (size_t k = 0; k < i->retired_count; k++) {
+        const struct repo_retired *x = &i->retired[k];
+        char line[MINISIGN_PUBLIC_SIZE];
+        struct json *o = json_new_object();
+
+        repo_key_line(&x->key, line);
+        json_set_str(o, "key", line);
+        json_set_str(o, "cluster", x->cluster);
+        json_set_u64(o, "last", x->last);
+        json_add(a, o);
+    }
+    return a;
+}
+
+enum rc repo_identity_retire(struct repo_identity *i, const struct repo_retired *x,
+                             struct err *e)
+{
+    struct repo_retired *more;
+
+    if (i->retired_count >= REPO_RETIRED_MAX)
+        return err_set(e, RC_REFUSED, "%d keys and clusters are retired already",
+                       REPO_RETIRED_MAX);
+    more = mem_resize(i->retired, i->retired_count + 1, sizeof *more);
+    if (more == NULL)
+        return err_set(e, RC_NOMEM, "no memory for a retired key");
+    i->retired = more;
+    i->retired[i->retired_count++] = *x;
+    return RC_OK;
+}
+
 static enum rc encode(const struct repo_identity *i, char **out, struct err *e)
 {
     OWNED(json) o = json_new_object();
@@ -48,6 +85,10 @@ static enum rc encode(const struct repo_identity *i, char **out, struct err *e)
     json_set_str(o, "created", i->created);
     json_set(o, "recipients", texts(&i->recipients));
     json_set(o, "signing_keys", repo_keys_json(&i->keys));
+    if (i->changes > 0) {
+        json_set_u64(o, "changes", i->changes);
+        json_set(o, "retired_keys", retired_json(i));
+    }
     json_set(o, "traits", traits(&i->traits));
     TRY(json_render(o, false, &line, e));
     return str_format(out, e, "%s\n", line);
@@ -100,6 +141,27 @@ static enum rc decode_traits(const struct json *o, struct store_traits *t, struc
     return RC_OK;
 }
 
+static enum rc decode_retired(const struct json *o, struct repo_identity *i,
+                              struct err *e)
+{
+    const struct json *a = json_get(o, "retired_keys");
+
+    for (size_t k = 0; k < json_count(a); k++) {
+        const struct json *from = json_at(a, k);
+        const char *key = json_get_str(from, "key");
+        const char *cluster = json_get_str(from, "cluster");
+        struct repo_retired x = { .last = 0 };
+
+        if (key == NULL || cluster == NULL || strlen(cluster) >= sizeof x.cluster ||
+            !json_get_u64(from, "last", &x.last) || x.last > RECORD_SEQUENCE_MAX ||
+            minisign_public_parse(bytes_str(key), "retired_keys", &x.key, e) != RC_OK)
+            return malformed("a retired key", e);
+        memcpy(x.cluster, cluster, strlen(cluster) + 1);
+        TRY(repo_identity_retire(i, &x, e));
+    }
+    return RC_OK;
+}
+
 static bool is_id(const char *text)
 {
     return strlen(text) == RECORD_REPO_ID_SIZE - 1 &&
@@ -129,22 +191,95 @@ static enum rc decode(struct bytes text, struct repo_identity *i, struct err *e)
         return malformed("id", e);
     TRY(decode_recipients(o, i, e));
     TRY(repo_keys_parse(json_get(o, "signing_keys"), &i->keys, e));
+    (void)json_get_u64(o, "changes", &i->changes);
+    TRY(decode_retired(o, i, e));
     return decode_traits(o, &i->traits, e);
 }
 
 /* ---- in the store ----------------------------------------------------------------- */
 
+enum { HASH_DIGITS = 16, NAME_SIZE = 40 };
+
+/* Where the signature of a changed one lies. */
+static enum rc signature_name(struct bytes text, char out[static NAME_SIZE],
+                              struct err *e)
+{
+    char digits[2 * SHA256_SIZE + 1];
+    uint8_t digest[SHA256_SIZE];
+    OWNED(sha256) h = NULL;
+
+    TRY(sha256_new(&h, e));
+    TRY(sha256_add(h, text.p, text.n, e));
+    TRY(sha256_end(h, digest, e));
+    str_hex(digits, digest, sizeof digest);
+    snprintf(out, NAME_SIZE, "holdfast.%.*s.minisig", HASH_DIGITS, digits);
+    return RC_OK;
+}
+
+/* Its own, else the one of a repository whose keys have never changed. `name` is where it
+ * was. */
+static enum rc get_signature(struct store *s, struct bytes text,
+                             char name[static NAME_SIZE], struct buf *out, struct err *e)
+{
+    struct err why = { 0 };
+    enum rc rc;
+
+    TRY(signature_name(text, name, e));
+    rc = store_get_bytes(s, name, RECORD_SIGNATURE_MAX, out, &why);
+    if (rc == RC_NOTFOUND) {
+        snprintf(name, NAME_SIZE, "%s", REPO_SIGNATURE_KEY);
+        rc = store_get_bytes(s, name, RECORD_SIGNATURE_MAX, out, &why);
+    }
+    if (rc == RC_OK)
+        return RC_OK;
+    *e = why;
+    return err_wrap(e, "reading %s", name);
+}
+
+static enum rc put(struct store *s, const char *name, const struct minisign_secret *key,
+                   const char *text, bool replace, struct err *e)
+{
+    const struct store_put again = { .replace = true }, how = { .replace = replace };
+    char signature[MINISIGN_SIGNATURE_SIZE];
+
+    TRY(minisign_sign(key, bytes_str(text), format_name, signature, e));
+    TRY(store_put_bytes(s, name, &again, bytes_str(signature), e));
+    return store_put_bytes(s, REPO_IDENTITY_KEY, &how, bytes_str(text), e);
+}
+
 enum rc repo_identity_put(struct store *s, const struct repo_identity *i,
                           const struct minisign_secret *key, struct err *e)
 {
-    const struct store_put again = { .replace = true };
-    char signature[MINISIGN_SIGNATURE_SIZE];
     AT_END(mem_end) char *text = NULL;
 
     TRY(encode(i, &text, e));
-    TRY(minisign_sign(key, bytes_str(text), format_name, signature, e));
-    TRY(store_put_bytes(s, REPO_SIGNATURE_KEY, &again, bytes_str(signature), e));
-    return store_put_bytes(s, REPO_IDENTITY_KEY, NULL, bytes_str(text), e);
+    return put(s, REPO_SIGNATURE_KEY, key, text, false, e);
+}
+
+/* The signature of what was replaced means nothing any more. */
+static void drop_signature(struct store *s, struct bytes of)
+{
+    char name[NAME_SIZE];
+    struct err e = { 0 };
+
+    if (signature_name(of, name, &e) != RC_OK || store_remove(s, name, &e) != RC_OK ||
+        store_remove(s, REPO_SIGNATURE_KEY, &e) != RC_OK)
+        log_warn("an old signature of %s stays: %s", REPO_IDENTITY_KEY, e.why);
+}
+
+enum rc repo_identity_replace(struct store *s, const struct repo_identity *i,
+                              const struct minisign_secret *key, struct err *e)
+{
+    AT_END(buf_clear) struct buf old = { 0 };
+    AT_END(mem_end) char *text = NULL;
+    char name[NAME_SIZE];
+
+    TRY(store_get_bytes(s, REPO_IDENTITY_KEY, IDENTITY_MAX, &old, e));
+    TRY(encode(i, &text, e));
+    TRY(signature_name(bytes_str(text), name, e));
+    TRY(put(s, name, key, text, true, e));
+    drop_signature(s, (struct bytes){ old.p, old.n });
+    return RC_OK;
 }
 
 static enum rc check_signature(struct bytes text, struct bytes signature,
@@ -170,6 +305,7 @@ enum rc repo_identity_get(struct store *s, const struct minisign_trust *trust,
     AT_END(repo_identity_clear) struct repo_identity i = { 0 };
     AT_END(buf_clear) struct buf text = { 0 };
     AT_END(buf_clear) struct buf signature = { 0 };
+    char name[NAME_SIZE];
     enum rc rc = store_get_bytes(s, REPO_IDENTITY_KEY, IDENTITY_MAX, &text, e);
 
     if (rc == RC_NOTFOUND)
@@ -180,9 +316,7 @@ enum rc repo_identity_get(struct store *s, const struct minisign_trust *trust,
     if (rc != RC_OK)
         return err_wrap(e, "reading %s", REPO_IDENTITY_KEY);
     TRY(decode((struct bytes){ text.p, text.n }, &i, e));
-    if (store_get_bytes(s, REPO_SIGNATURE_KEY, RECORD_SIGNATURE_MAX, &signature, e) !=
-        RC_OK)
-        return err_wrap(e, "reading %s", REPO_SIGNATURE_KEY);
+    TRY(get_signature(s, (struct bytes){ text.p, text.n }, name, &signature, e));
     TRY(check_signature((struct bytes){ text.p, text.n },
                         (struct bytes){ signature.p, signature.n }, trust, &i, e));
     *out = i;
@@ -190,18 +324,23 @@ enum rc repo_identity_get(struct store *s, const struct minisign_trust *trust,
     return RC_OK;
 }
 
-static enum rc copy_one(struct store *from, struct store *to, const char *key,
-                        bool replace, struct err *e)
+enum rc repo_identity_copy(struct store *from, struct store *to, bool replace,
+                           struct err *e)
 {
-    const struct store_put how = { .replace = replace };
+    const struct store_put again = { .replace = true }, how = { .replace = replace };
     AT_END(buf_clear) struct buf text = { 0 };
+    AT_END(buf_clear) struct buf signature = { 0 };
+    AT_END(buf_clear) struct buf old = { 0 };
+    char name[NAME_SIZE];
 
-    TRY(store_get_bytes(from, key, IDENTITY_MAX, &text, e));
-    return store_put_bytes(to, key, &how, (struct bytes){ text.p, text.n }, e);
-}
-
-enum rc repo_identity_copy(struct store *from, struct store *to, struct err *e)
-{
-    TRY(copy_one(from, to, REPO_SIGNATURE_KEY, true, e));
-    return copy_one(from, to, REPO_IDENTITY_KEY, false, e);
+    TRY(store_get_bytes(from, REPO_IDENTITY_KEY, IDENTITY_MAX, &text, e));
+    TRY(get_signature(from, (struct bytes){ text.p, text.n }, name, &signature, e));
+    if (replace)
+        TRY(store_get_bytes(to, REPO_IDENTITY_KEY, IDENTITY_MAX, &old, e));
+    TRY(store_put_bytes(to, name, &again, (struct bytes){ signature.p, signature.n }, e));
+    TRY(store_put_bytes(to, REPO_IDENTITY_KEY, &how, (struct bytes){ text.p, text.n },
+                        e));
+    if (replace)
+        drop_signature(to, (struct bytes){ old.p, old.n });
+    return RC_OK;
 }

@@ -4,8 +4,10 @@
  *     holdfast.json      one line of JSON
  *     holdfast.minisig   its signature; stored first, and nothing without the other
  *
- * It is written once. A place without it is no repository: a mount point whose disk is
- * missing is not filled by mistake. */
+ * When its keys change (rekey.h) it is replaced, and the signature of what is new lies
+ * under a name with the first digits of its SHA-256, holdfast.HASH16.minisig, so that
+ * each of the two is found with its own. A place without it is no repository: a mount
+ * point whose disk is missing is not filled by mistake. */
 #ifndef REPO_IDENTITY_H
 #define REPO_IDENTITY_H
 
@@ -13,9 +15,17 @@
 #include "crypto/minisign.h"
 #include "storage/store.h"
 
-enum { REPO_LAYOUT = 1 };
+enum { REPO_LAYOUT = 1, REPO_RETIRED_MAX = 1024 };
 #define REPO_IDENTITY_KEY "holdfast.json"
 #define REPO_SIGNATURE_KEY "holdfast.minisig"
+
+/* A key that signs no more: in that cluster's log its records count up to `last`. In the
+ * others, of which there is no entry, none does. */
+struct repo_retired {
+    struct minisign_public key;
+    char cluster[RECORD_NAME_SIZE];
+    uint64_t last;
+};
 
 struct repo_identity {
     char id[RECORD_REPO_ID_SIZE];
@@ -23,6 +33,9 @@ struct repo_identity {
     struct str_list recipients; /* manifest_fingerprint() of each */
     struct minisign_trust
         keys; /* as the repository says; believe them only when pinned */
+    struct repo_retired *retired;
+    size_t retired_count;
+    uint64_t changes; /* how often the keys have changed */
     struct store_traits traits;
 };
 void repo_identity_clear(struct repo_identity *i);
@@ -37,7 +50,17 @@ enum rc repo_identity_put(struct store *s, const struct repo_identity *i,
 enum rc repo_identity_get(struct store *s, const struct minisign_trust *trust,
                           struct repo_identity *out, struct err *e);
 
-/* The two objects as they are, for a copy of the repository elsewhere. */
-enum rc repo_identity_copy(struct store *from, struct store *to, struct err *e);
+/* The same in the place of an older one. Whatever ends it between leaves one of the two
+ * whole. */
+enum rc repo_identity_replace(struct store *s, const struct repo_identity *i,
+                              const struct minisign_secret *key, struct err *e);
+
+enum rc repo_identity_retire(struct repo_identity *i, const struct repo_retired *x,
+                             struct err *e);
+
+/* The two objects as they are, for a copy of the repository elsewhere; with `replace`
+ * over older ones. */
+enum rc repo_identity_copy(struct store *from, struct store *to, bool replace,
+                           struct err *e);
 
 #endif

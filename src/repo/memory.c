@@ -77,6 +77,7 @@ static enum rc parse(struct bytes text, const char *path, struct repo_memory *m,
         return err_set(e, RC_CORRUPT, "there is no id");
     memcpy(m->id, id, sizeof m->id);
     m->known = true;
+    (void)json_get_u64(o, "changes", &m->changes);
     return repo_keys_parse(json_get(o, "signing_keys"), &m->keys, e);
 }
 
@@ -116,6 +117,8 @@ enum rc repo_memory_put(const struct care_store *s, const char *place,
     json_set_str(j, "place", shown);
     json_set_str(j, "id", m->id);
     json_set(j, "signing_keys", repo_keys_json(&m->keys));
+    if (m->changes > 0)
+        json_set_u64(j, "changes", m->changes);
     TRY(json_render(j, true, &text, e));
     TRY(path_of(s, place, &path, e));
     TRY(posix_put_new(path, &o, &to, e));

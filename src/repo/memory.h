@@ -12,6 +12,7 @@ struct repo_memory {
     bool known; /* else nothing is remembered */
     char id[RECORD_REPO_ID_SIZE];
     struct minisign_trust keys;
+    uint64_t changes; /* of its keys, so far as this host has seen */
 };
 
 /* `place` is store_name(). A file that is damaged is RC_CORRUPT: it was the one that

@@ -7,6 +7,7 @@
 
 #include "care/samples.h"
 #include "repo/memory.h"
+#include "repo/rekey.h"
 #include "util/clock.h"
 #include "util/log.h"
 #include "util/mem.h"
@@ -52,22 +53,43 @@ static enum rc other_repository(const struct repo *r, const struct repo_memory *
                    store_name(r->store), r->identity.id, m->id);
 }
 
-/* What a believed key signed names further ones. */
+static enum rc rolled_back(const struct repo *r, struct err *e)
+{
+    return err_set(e, RC_CORRUPT,
+                   "%s in '%s' is older than what this host has seen of it" HINT
+                   "somebody put back one with keys that were retired since",
+                   REPO_IDENTITY_KEY, store_name(r->store));
+}
+
+/* What a believed key signed says whose records count, and up to where. */
+static enum rc take_keys(struct repo *r, struct err *e)
+{
+    for (size_t i = 0; i < r->identity.keys.count; i++)
+        TRY(minisign_trust_add(&r->trust, &r->identity.keys.keys[i], e));
+    for (size_t i = 0; i < r->identity.retired_count; i++)
+        TRY(repo_bound(&r->trust, r->options.cluster, &r->identity.retired[i], e));
+    return RC_OK;
+}
+
 static enum rc learn_keys(struct repo *r, const struct repo_options *o,
                           struct repo_memory *m, struct err *e)
 {
     if (m->known && strcmp(m->id, r->identity.id) != 0)
         return other_repository(r, m, e);
-    for (size_t i = 0; i < r->identity.keys.count; i++)
-        TRY(minisign_trust_add(&r->trust, &r->identity.keys.keys[i], e));
-    if (o->state == NULL || m->known)
+    if (m->known && r->identity.changes < m->changes)
+        return rolled_back(r, e);
+    if (m->known) /* what is remembered was enough to check who says the rest */
+        r->trust = (struct minisign_trust){ 0 };
+    TRY(take_keys(r, e));
+    if (o->state == NULL || (m->known && m->changes == r->identity.changes))
         return RC_OK;
     if (!r->pinned)
         log_info("this host sees repository %s for the first time, and believes the key "
                  "that it names from now on",
                  r->identity.id);
     memcpy(m->id, r->identity.id, sizeof m->id);
-    m->keys = r->trust;
+    m->changes = r->identity.changes;
+    TRY(repo_active_keys(&r->trust, &m->keys, e));
     return repo_memory_put(o->state, store_name(r->store), m, e);
 }
 
@@ -334,7 +356,7 @@ void repo_note_run(struct repo *r, const char *kind, int64_t begun, uint64_t seq
 static bool believed(const struct repo *r, const struct minisign_secret *s)
 {
     for (size_t i = 0; i < r->trust.count; i++)
-        if (r->trust.keys[i].id == s->id &&
+        if (r->trust.keys[i].id == s->id && r->trust.bound[i] == 0 &&
             memcmp(r->trust.keys[i].key, s->key, sizeof s->key) == 0)
             return true;
     return false;
@@ -370,7 +392,8 @@ enum rc repo_signer(const struct repo *r, const char *path, struct minisign_secr
     if (!believed(r, &s))
         return err_set(e, RC_REFUSED,
                        "the repository does not believe the key '%s'" HINT
-                       "use the key that the repository was made with",
+                       "use the key that the repository was made with, or the one that "
+                       "took its place; 'holdfast help repo rekey' says more",
                        file);
     *out = s;
     return RC_OK;

@@ -415,3 +415,62 @@ REPO(a_proof_that_is_lost_to_a_compaction_is_tried_once_more)
     back_up_while_compacting(2, 8, 2);
     cr_assert_eq(scene_consistent("once more, and no more"), 3);
 }
+
+/* ---- a key's life ------------------------------------------------------------------ */
+
+static const char *signer_of(const char *number)
+{
+    static char id[20];
+    OWNED(json) o = NULL;
+    VAULT(p, &scene.v, 0, "info", number, "--json");
+
+    flow_json(&p, &o);
+    snprintf(id, sizeof id, "%s", json_get_str(o, "signed_by"));
+    return id;
+}
+
+REPO(signing_keys_change_and_the_log_stays)
+{
+    char old[20], next[512], public[520];
+
+    snprintf(next, sizeof next, "%s", path_in(scene.v.dir, "next.key"));
+    snprintf(public, sizeof public, "%s.pub", next);
+    scene_back_up();
+    snprintf(old, sizeof old, "%s", signer_of("1"));
+    VAULT(made, &scene.v, 0, "keygen", "--signing", "-o", next);
+    VAULT(more, &scene.v, 0, "repo", "rekey", scene.v.url, "--believe", public);
+    VAULT(less, &scene.v, 5, "repo", "rekey", scene.v.url, "--retire", old);
+    VAULT(gone, &scene.v, 0, "repo", "rekey", scene.v.url, "--retire", old,
+          "--signing-key", next);
+    VAULT(late, &scene.v, 5, "backup", "--endpoints", fake_endpoint(scene.member));
+    VAULT(good, &scene.v, 0, "backup", "--endpoints", fake_endpoint(scene.member),
+          "--signing-key", next);
+    cr_assert_str_neq(signer_of("2"), old);
+    cr_assert_str_eq(signer_of("1"), old);
+    VAULT(all, &scene.v, 0, "verify", "--all");
+    VAULT(audit, &scene.v, 0, "audit");
+    cr_assert_eq(scene_consistent("after a change of keys"), 2);
+}
+
+REPO(recipients_change_for_what_comes)
+{
+    const char *dir = tmpdir_new();
+    char file[512], key[512];
+    AT_END(mem_end) char *line = NULL;
+    struct err e = { 0 };
+
+    snprintf(file, sizeof file, "%s", path_in(dir, "recipients"));
+    OK(str_format(&line, &e, "%s\n", flow_keygen(dir)), &e);
+    golden_write(file, line, strlen(line));
+    snprintf(key, sizeof key, "%s", path_in(dir, "key"));
+    scene_back_up();
+    VAULT(one, &scene.v, 5, "repo", "rekey", scene.v.url, "-R", file);
+    VAULT(sure, &scene.v, 0, "repo", "rekey", scene.v.url, "-R", file,
+          "--i-have-one-key");
+    VAULT(old, &scene.v, 5, "backup", "--endpoints", fake_endpoint(scene.member));
+    VAULT(good, &scene.v, 0, "backup", "--endpoints", fake_endpoint(scene.member), "-R",
+          file);
+    VAULT(first, &scene.v, 0, "verify", "1", "--level", "full", "-i", scene.v.key);
+    VAULT(second, &scene.v, 0, "verify", "2", "--level", "full", "-i", key);
+    VAULT(not, &scene.v, 12, "verify", "2", "--level", "full", "-i", scene.v.key);
+}

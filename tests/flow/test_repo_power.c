@@ -12,6 +12,7 @@
 #include "repo/copy.h"
 #include "repo/init.h"
 #include "repo/rebuild.h"
+#include "repo/rekey.h"
 #include "repo/tag.h"
 #include "storage/temp.h"
 #include "tests/flow/scene.h"
@@ -365,6 +366,62 @@ POWER(a_copy_is_a_part_of_the_original_or_all_of_it)
     copy_place = to;
     copy_state = tmpdir_new();
     have(2);
+    cut_everywhere(&j);
+}
+
+/* ---- repo rekey ------------------------------------------------------------------- */
+
+static char next_key[512];
+
+static enum rc rekey(struct err *e)
+{
+    AT_END(scene_repo_end) struct scene_repo r = { 0 };
+    AT_END(mem_end) char *public = NULL;
+    struct minisign_trust believe = { 0 };
+    const struct str_list nobody = { 0 };
+    struct repo_rekey_options o = { .believe = &believe, .retire = &nobody };
+    struct repo_rekeyed done;
+
+    TRY(scene_open(&r, e));
+    TRY(str_format(&public, e, "%s.pub", next_key));
+    TRY(minisign_trust_add_file(&believe, public, e));
+    o.repo = r.repo->options;
+    o.repo.store.url = scene.v.url;
+    return repo_rekey(&o, &done, e);
+}
+
+static bool next_signs(void)
+{
+    AT_END(minisign_secret_wipe) struct minisign_secret s = { 0 };
+    AT_END(scene_repo_end) struct scene_repo r = { 0 };
+    struct err e = { 0 };
+
+    OK(scene_open(&r, &e), &e);
+    return repo_signer(r.repo, next_key, &s, &e) == RC_OK;
+}
+
+static void check_rekey(bool done, const char *note)
+{
+    cr_assert_eq(scene_consistent(note), 1, "%s", note);
+    cr_assert(!done || next_signs(), "%s: the new key is not believed", note);
+}
+
+static void rekey_again(bool done, const char *note)
+{
+    struct err e = { 0 };
+
+    cr_assert_eq(rekey(&e), RC_OK, "%s, again: %s: %s", note, e.what, e.why);
+    cr_assert(next_signs(), "%s", note);
+    work_on(done, note);
+}
+
+POWER(a_change_of_keys_is_made_or_not)
+{
+    const struct job j = { "repo rekey", rekey, check_rekey, rekey_again, NULL, 8 };
+
+    snprintf(next_key, sizeof next_key, "%s", path_in(scene.v.dir, "next.key"));
+    VAULT(p, &scene.v, 0, "keygen", "--signing", "-o", next_key);
+    have(1);
     cut_everywhere(&j);
 }
 

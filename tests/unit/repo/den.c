@@ -1,5 +1,6 @@
 #include "tests/unit/repo/den.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -85,24 +86,60 @@ static void fill(struct manifest *m, const char *key, const char *content,
     OK(sha256_end(h, m->object_sha256, &e), &e);
 }
 
-uint64_t den_back_up(struct den *d, const char *content, int64_t revision, bool proved)
+static uint64_t append(struct repo_job *j, const char *object, const char *content,
+                       int64_t revision, bool proved)
 {
-    AT_END(repo_job_end) struct repo_job j = { 0 };
-    const struct repo_job_options none = { 0 };
-    struct repo_upload u = { 0 };
     struct record_link at;
     OWNED(record) x = NULL;
     struct err e = { 0 };
 
-    OK(repo_job_begin(&j, d->repo, &none, &e), &e);
-    OK(repo_upload_begin(d->repo, "snapshot.db.zst", &u, &e), &e);
-    OK(store_put_bytes(d->repo->store, u.object, NULL, bytes_str(content), &e), &e);
     OK(record_new(RECORD_BACKUP, &x, &e), &e);
     OK(manifest_new(&x->backup, &e), &e);
-    fill(x->backup, u.object, content, revision, proved);
-    OK(repo_job_append(&j, x, &at, &e), &e);
-    OK(repo_upload_end(d->repo, &u, &e), &e);
+    fill(x->backup, object, content, revision, proved);
+    OK(repo_job_append(j, x, &at, &e), &e);
     return at.sequence;
+}
+
+uint64_t den_append(struct repo_job *j, const char *content, int64_t revision)
+{
+    return append(j, "prod/backups/00112233445566ff/snapshot.db.zst", content, revision,
+                  true);
+}
+
+static uint64_t back_up(struct den *d, const struct repo_job_options *o,
+                        const char *content, int64_t revision, bool proved)
+{
+    AT_END(repo_job_end) struct repo_job j = { 0 };
+    struct repo_upload u = { 0 };
+    struct err e = { 0 };
+    uint64_t sequence;
+
+    OK(repo_job_begin(&j, d->repo, o, &e), &e);
+    OK(repo_upload_begin(d->repo, "snapshot.db.zst", &u, &e), &e);
+    OK(store_put_bytes(d->repo->store, u.object, NULL, bytes_str(content), &e), &e);
+    sequence = append(&j, u.object, content, revision, proved);
+    OK(repo_upload_end(d->repo, &u, &e), &e);
+    return sequence;
+}
+
+uint64_t den_back_up(struct den *d, const char *content, int64_t revision, bool proved)
+{
+    return back_up(d, &(struct repo_job_options){ 0 }, content, revision, proved);
+}
+
+uint64_t den_back_up_as(struct den *d, const char *signing_key, const char *content,
+                        int64_t revision)
+{
+    return back_up(d, &(struct repo_job_options){ .signing_key = signing_key }, content,
+                   revision, true);
+}
+
+const char *den_key_name(const struct den *d)
+{
+    static char name[64];
+
+    snprintf(name, sizeof name, "repo-%s.key", d->repo->identity.id);
+    return name;
 }
 
 struct chain *den_log(struct den *d)

@@ -28,6 +28,16 @@ enum rc den_open(const struct den *d, struct care_store *state,
 /* One backup more, of these bytes; its sequence. */
 uint64_t den_back_up(struct den *d, const char *content, int64_t revision, bool proved);
 
+/* The same, proved and signed by the key in that file. */
+uint64_t den_back_up_as(struct den *d, const char *signing_key, const char *content,
+                        int64_t revision);
+
+/* A record of a backup that nobody stored. */
+uint64_t den_append(struct repo_job *j, const char *content, int64_t revision);
+
+/* The file of the key that the repository was made with, in `home`. */
+const char *den_key_name(const struct den *d);
+
 /* The log as it is now; fails the test. */
 struct chain *den_log(struct den *d);
 
