@@ -1,5 +1,3 @@
-#include <errno.h>
-#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -147,10 +145,15 @@ static void look_at_files(const struct agent_cluster *c)
         { "drill's report_dir", d->report_dir },
     };
 
-    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
-        if (files[i][1] != NULL && access(files[i][1], R_OK) != 0)
-            log_warn("cluster '%s': %s '%s' cannot be read here: %s", c->name,
-                     files[i][0], files[i][1], strerror(errno));
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        struct err e = { 0 };
+
+        if (files[i][1] == NULL || access(files[i][1], R_OK) == 0)
+            continue;
+        (void)err_sys(&e, RC_NOTFOUND, "cluster '%s': %s '%s' cannot be read here",
+                      c->name, files[i][0], files[i][1]);
+        log_warn("%s", e.why);
+    }
 }
 
 static enum rc check(struct cli *c, const void *args, struct err *e)

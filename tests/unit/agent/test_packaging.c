@@ -98,8 +98,8 @@ CASE(packaging, the_example_is_a_configuration)
     cr_assert_not_null(f->clusters[0].backup);
 }
 
-/* Under systemd SQLite, as root, gives its files to root: a filter without @chown ended the
- * agent at once. And what no one thought of is refused, not the end of a backup. */
+/* Under systemd SQLite, as root, gives its files to root: a filter without @chown ended
+ * the agent at once. And what no one thought of is refused, not the end of a backup. */
 CASE(packaging, the_unit_lets_a_database_be_opened_as_root)
 {
     AT_END(mem_end) uint8_t *text = NULL;
