@@ -497,8 +497,10 @@ const struct command cmd_snapshot_salvage = {
         "log that begins with the cluster makes all of it, even without a database. An "
         "earlier commit, and one with losses of which it is known where the log goes on, "
         "are taken as well, with exit status 8: a transaction whose condition looks at a "
-        "lost key may go another way than it did. The status is 8, too, where the log is "
-        "missing or damaged.\n\n"
+        "lost key may go another way than it did; what stands in for lost revisions is "
+        "then "
+        "compacted at once. The status is 8, too, where the log is missing or "
+        "damaged.\n\n"
         "With one meta page gone the newest commit is searched for; when none is found, "
         "it cannot be known whether there was one, unless a snapshot's SHA-256 proves "
         "it.",
