@@ -24,8 +24,8 @@ enum { FLOW_TIMEOUT_S = 240 };
     FLOW_ON(suite, name, 3_7, "3.7")                             \
     static void suite##_##name(const struct cluster_backend *b)
 
-/* The same, and on the embedded store as well: for tests that do not look into a server's
- * data directory, and need nothing that only a real etcd has. */
+/* The same, and on the embedded store as well: for tests that need nothing that only a
+ * real etcd has. */
 #define EACH_BACKEND(suite, name)    \
     EACH_ETCD(suite, name);          \
     FLOW_ON(suite, name, lab, "lab") \

@@ -16,7 +16,7 @@ struct cluster_backend {
     const char *name;    /* "etcd 3.5", "lab" */
     const char *version; /* "3.5": whose tools go with it */
     int minor;
-    bool store; /* our own: its data directory is not etcd's */
+    bool store; /* our own */
 };
 
 /* All backends, ended by name == NULL. */
