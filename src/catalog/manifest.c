@@ -210,6 +210,8 @@ static struct json *etcd_json(const struct manifest *m)
     json_set_str(o, "degraded", m->degraded);
     json_set_bool(o, "alarm_nospace", m->alarm_nospace);
     json_set_bool(o, "alarm_corrupt", m->alarm_corrupt);
+    if (m->auth_revision != 0)
+        json_set_u64(o, "auth_revision", m->auth_revision);
     return o;
 }
 
@@ -291,6 +293,7 @@ static enum rc read_etcd(const struct json *o, struct manifest *m, struct err *e
                    e));
     TRY(field_heap(o, "degraded", &m->degraded, e));
     TRY(field_bool(o, "alarm_nospace", &m->alarm_nospace, e));
+    (void)json_get_u64(o, "auth_revision", &m->auth_revision);
     return field_bool(o, "alarm_corrupt", &m->alarm_corrupt, e);
 }
 

@@ -67,6 +67,7 @@ struct manifest {
     size_t vote_count;
     char *degraded; /* NULL, or what was wrong with the cluster */
     bool alarm_nospace, alarm_corrupt;
+    uint64_t auth_revision; /* of users and roles; 0: not known */
 
     struct str_list
         tags; /* given when it was made; later ones are records of their own */

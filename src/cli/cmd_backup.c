@@ -36,8 +36,8 @@ static const struct opt backup_opts[] = {
     OPT(STR, "preset", backup_args, preset, .arg = "kubeadm|k3s|rke2",
         .help = "all that a recovery of such a host needs: PKI, tokens, manifests, keys"),
     OPT(FLAG, "skip-unchanged", backup_args, skip_unchanged,
-        .help = "store nothing when no key was written since the newest backup, and all "
-                "voters hold what it has"),
+        .help = "store nothing when no key, user, role or voter changed since the newest "
+                "backup, and all voters hold what it has (etcd 3.5 on)"),
     OPT(DURATION, "unless-within", backup_args, unless_within_ms, .arg = "DURATION",
         .fallback = "0",
         .help = "store nothing when a proved backup was made within this time, on whichever "

@@ -14,6 +14,7 @@
 #include "util/clock.h"
 #include "util/log.h"
 #include "util/mem.h"
+#include "wire/auth.h"
 
 #define SNAPSHOT_NAME "snapshot.db.zst.age"
 #define BUNDLE_NAME "bundle.tar.zst.age"
@@ -38,7 +39,8 @@ struct run {
     struct snap_saved saved;
     uint64_t stored_size;
     struct record *record;
-    bool appending; /* from here on a record may be there, whatever we are told */
+    uint64_t auth_revision; /* before the stream; 0: it was not told */
+    bool appending;         /* from here on a record may be there, whatever we are told */
     struct repo_proof proof;
     struct bundle_report bundled;
     struct care_beside beside;
@@ -100,12 +102,24 @@ static void keep_sample(const struct run *n)
         log_warn("no sample was kept: %s", e.why);
 }
 
+/* etcd tells since 3.5, and asks for role root as the vote does. */
+static void look_at_users(struct run *n)
+{
+    bool enabled = false;
+    uint64_t revision = 0;
+    struct err why = { 0 };
+
+    if (wire_auth_status(n->o->client, &enabled, &revision, &why) == RC_OK)
+        n->auth_revision = revision;
+}
+
 static enum rc look(struct run *n, struct err *e)
 {
     TRY(care_look(n->o->access, 0, &n->view, e));
     if (n->view.cluster_id == 0)
         return care_view_verdict(&n->view, e);
     keep_sample(n);
+    look_at_users(n);
     return check_cluster(n, n->view.cluster_id, e);
 }
 
@@ -197,6 +211,7 @@ static void note_facts(const struct run *n, struct manifest *m)
 
     m->etcd_cluster_id = n->view.cluster_id;
     m->member_id = n->saved.member_id;
+    m->auth_revision = n->auth_revision;
     if (from != NULL && from->answered)
         snprintf(m->etcd_version, sizeof m->etcd_version, "%.31s", from->status.version);
     if (f->storage_version != NULL)
@@ -253,6 +268,31 @@ static bool still_stored(const struct run *n, const struct manifest *m)
            info.size == m->object_size;
 }
 
+static bool has_voted(const struct manifest *m, uint64_t id)
+{
+    for (size_t i = 0; i < m->vote_count; i++)
+        if (m->votes[i].member_id == id)
+            return true;
+    return false;
+}
+
+/* Users, roles and voters are no keys. A lease that matters holds one, and a learner
+ * becomes a voter. */
+static bool same_beside_keys(const struct run *n, const struct manifest *m)
+{
+    size_t voters = 0;
+
+    for (size_t i = 0; i < n->view.count; i++) {
+        if (!care_is_voter(&n->view.items[i]))
+            continue;
+        if (!has_voted(m, n->view.items[i].id))
+            return false;
+        voters++;
+    }
+    return voters == m->vote_count && n->auth_revision != 0 &&
+           n->auth_revision == m->auth_revision;
+}
+
 /* Nobody has written since: all voters are at its revision and hold its HashKV. */
 static enum rc check_unchanged(struct run *n, bool *unchanged, struct err *e)
 {
@@ -262,7 +302,7 @@ static enum rc check_unchanged(struct run *n, bool *unchanged, struct err *e)
     *unchanged = false;
     if (m == NULL || last != chain_newest(n->job.log, false) || n->o->include_count > 0 ||
         m->etcd_cluster_id != n->view.cluster_id || m->revision != n->view.revision ||
-        !still_stored(n, m))
+        !same_beside_keys(n, m) || !still_stored(n, m))
         return RC_OK;
     TRY(repo_prove_again(n->o->access, &n->view, m, unchanged, e));
     return RC_OK;

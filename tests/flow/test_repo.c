@@ -16,6 +16,7 @@
 #include "tests/flow/vault.h"
 #include "tests/lib/tmpfs.h"
 #include "util/clock.h"
+#include "wire/auth.h"
 
 #define REPO_ON_36(name)                        \
     static void name##_on_36(void);             \
@@ -123,6 +124,40 @@ EACH_ETCD(repo, a_backup_comes_back)
 
     vault_make(&v, vault_directory(), NULL);
     the_whole_way(b, &v);
+}
+
+/* ---- nothing new ------------------------------------------------------------------ */
+
+static bool is_skipped(const struct vault *v, const struct cluster *c)
+{
+    OWNED(json) o = NULL;
+    bool skipped = false;
+    VAULT(p, v, 0, "backup", "--endpoints", cluster_endpoints(c), "--skip-unchanged",
+          "--json");
+
+    flow_json(&p, &o);
+    return json_get_bool(o, "skipped", &skipped) && skipped;
+}
+
+EACH_ETCD(repo, users_count_when_no_key_was_written)
+{
+    const bool tells = b->minor >= 5;
+    struct vault v;
+    CLUSTER c = { 0 };
+    OWNED(wire_client) w = NULL;
+    struct err e = { 0 };
+
+    vault_make(&v, vault_directory(), NULL);
+    cluster_start(&c, b, &(struct cluster_options){ .members = 1 });
+    flow_connect(&c, &w);
+    history_put(w, "a", "1");
+    cr_assert_not(is_skipped(&v, &c));
+    cr_assert_eq(is_skipped(&v, &c), tells);
+    OK(wire_user_add(w, "somebody", "secret", &e), &e);
+    cr_assert_not(is_skipped(&v, &c), "a user is no key");
+    cr_assert_eq(is_skipped(&v, &c), tells);
+    history_put(w, "a", "2");
+    cr_assert_not(is_skipped(&v, &c));
 }
 
 /* ---- a bundle --------------------------------------------------------------------- */

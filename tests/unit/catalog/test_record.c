@@ -64,12 +64,25 @@ static void assert_round(const char *text)
     cr_assert(bytes_is(sample_bytes(&b), text));
 }
 
+/* A field that older records do not have. */
+static const char *with_auth_revision(void)
+{
+    static const char before[] = "\"alarm_corrupt\":false";
+    static char text[sizeof backup_text + 40];
+    const char *at = strstr(backup_text, before) + sizeof before - 1;
+
+    snprintf(text, sizeof text, "%.*s,\"auth_revision\":7%s", (int)(at - backup_text),
+             backup_text, at);
+    return text;
+}
+
 CASE(catalog_record, what_was_written_is_read)
 {
     OWNED(record) r = NULL;
     struct err e = { 0 };
 
     assert_round(backup_text);
+    assert_round(with_auth_revision());
     OK(record_decode(bytes_str(backup_text), "r", &r, &e), &e);
     cr_assert_eq(r->high_water, INT64_C(9007199254740993));
     cr_assert_eq(r->backup->etcd_cluster_id, 0xcdf818194e3a8c32);
