@@ -81,7 +81,7 @@ static enum rc rekey(struct cli *c, const void *args, struct err *e)
 
 const struct command cmd_repo_rekey = {
     .name = "repo rekey",
-    .summary = "change who signs for a repository, and for whom it encrypts",
+    .summary = "change whose signatures count, and who can read",
     .description =
         "A repository outlives its keys. --believe adds a signing key; hosts that "
         "remember the old one learn the new one from it. --retire ends one: every "
@@ -94,8 +94,7 @@ const struct command cmd_repo_rekey = {
     .examples = "holdfast keygen --signing -o new.key\n"
                 "holdfast repo rekey /mnt/backup --believe new.key.pub\n"
                 "# once each host that takes backups has new.key\n"
-                "holdfast repo rekey /mnt/backup --retire 485BF87453A0967F --signing-key "
-                "new.key\n",
+                "holdfast repo rekey /mnt/backup --retire KEY-ID --signing-key new.key\n",
     .operands = rekey_operands,
     .opts = rekey_opts,
     .uses = CLI_OUTPUT | CLI_STATE,
