@@ -235,6 +235,14 @@ static bool has_lost_branch(const struct salvage_result *s)
     return false;
 }
 
+static bool has_small_losses(const struct salvage_result *s)
+{
+    for (int b = 0; b < MVCC_BUCKETS; b++)
+        if (b != MVCC_KEY && s->buckets[b].tree.lost > 0)
+            return true;
+    return false;
+}
+
 static bool starts_below(const struct salvage_result *s, const struct salvage_span *span)
 {
     struct err ignored;
@@ -326,6 +334,9 @@ static void unknown_base(struct result *to, const struct salvage_result *s)
         unknown(to,
                 "whether every value is as it was: the file is not the one that its "
                 "SHA-256 was made of, and damage inside a value leaves no other trace");
+    if (has_small_losses(s) && s->root != SALVAGE_ROOT_NONE)
+        unknown(to, "what the lost pages of other buckets than key held at the end: what "
+                    "was found of it elsewhere is older, or may be");
     if (s->root == SALVAGE_ROOT_NONE)
         unknown(to, "what the small buckets held, such as members and settings of "
                     "authentication: they went with the root page");
