@@ -105,7 +105,8 @@ CASE(wreck_log, with_all_of_the_log_nothing_is_ever_lost, .timeout = 120)
     }
 }
 
-/* Which of an earlier commit's pages were used again since shows nowhere; the log knows. */
+/* Which of an earlier commit's pages were used again since shows nowhere; the log knows.
+ */
 CASE(wreck_log, all_of_the_log_comes_before_an_earlier_commit)
 {
     for (int i = 0; i < DEN_GOLDENS; i++) {
