@@ -149,6 +149,7 @@ flow-$(1): $$(BUILD)/tests/flow/$(1) $$(BUILD)/holdfast $$(BUILD)/holdfast-lab
 	$$(BUILD)/tests/flow/$(1) -j2 $$(CRITERION)
 endef
 $(foreach f,$(FLOWS),$(eval $(call flow,$(f))))
+$(BUILD)/tests/flow/repo_memory: | $(BUILD)/tests/bench/invent
 flow: $(FLOWS:%=flow-%)           ## whole commands against real etcd (scripts/peers first)
 tests: $(UNITS:%=$(BUILD)/tests/unit/%/run) $(FLOWS:%=$(BUILD)/tests/flow/%) all
 

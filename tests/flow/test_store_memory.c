@@ -49,23 +49,6 @@ static void fill(const struct cluster *k, unsigned values)
     }
 }
 
-/* The number behind `name` in /proc/PID/FILE, in KiB; 0 when the process is gone. */
-static uint64_t proc_kib(pid_t pid, const char *file, const char *name)
-{
-    char path[64], line[256];
-    uint64_t found = 0;
-    FILE *f;
-
-    snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, file);
-    f = fopen(path, "r");
-    while (f != NULL && fgets(line, sizeof line, f) != NULL)
-        if (strncmp(line, name, strlen(name)) == 0)
-            found = strtoull(line + strlen(name), NULL, 10);
-    if (f != NULL)
-        (void)fclose(f);
-    return found;
-}
-
 static pid_t child_of(pid_t pid)
 {
     char path[64], text[64] = "";

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -172,6 +173,22 @@ bool proc_runs(pid_t pid)
 
     return pid > 0 && waitid(P_PID, (id_t)pid, &seen, WEXITED | WNOHANG | WNOWAIT) == 0 &&
            seen.si_pid == 0;
+}
+
+uint64_t proc_kib(pid_t pid, const char *file, const char *name)
+{
+    char path[64], line[256];
+    uint64_t found = 0;
+    FILE *f;
+
+    snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, file);
+    f = fopen(path, "r");
+    while (f != NULL && fgets(line, sizeof line, f) != NULL)
+        if (strncmp(line, name, strlen(name)) == 0)
+            found = strtoull(line + strlen(name), NULL, 10);
+    if (f != NULL)
+        (void)fclose(f);
+    return found;
 }
 
 int proc_stop(pid_t pid, int signal)

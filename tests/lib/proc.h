@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /* What a finished program said. Texts end with NUL and live until proc_clear. */
@@ -43,6 +44,9 @@ pid_t proc_start(const char *log, const char *const argv[]);
 
 /* Still running? One that has ended stays to be reaped by proc_stop. */
 bool proc_runs(pid_t pid);
+
+/* The number behind `name` in /proc/PID/FILE, in KiB; 0 when the process is gone. */
+uint64_t proc_kib(pid_t pid, const char *file, const char *name);
 
 /* SIGTERM (or SIGKILL) and reap, with SIGKILL after 10 s; safe on 0. Returns the exit
  * status as above. */
