@@ -205,8 +205,8 @@ static const char *do_status(struct node *n, const struct line *l, char *out, si
     snprintf(out, room,
              "member %" PRIx64 " cluster %" PRIx64 " state %s leader %" PRIx64
              " term %" PRIu64 " index %" PRIu64 " revision %" PRId64,
-             n->home.member, n->home.cluster, states[raft_state(&n->raft)], node_leader(n),
-             node_term(n), node_index(n),
+             n->home.member, n->home.cluster, states[raft_state(&n->raft)],
+             node_leader(n), node_term(n), node_index(n),
              kvstore_revision(machine_kv(n->fsm.machine)));
     return NULL;
 }

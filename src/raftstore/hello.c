@@ -19,6 +19,11 @@ void hello_write(const struct hello *h, uint8_t out[static HELLO_SIZE])
     memcpy(out + 40, h->url, strnlen(h->url, HELLO_URL_SIZE - 1));
 }
 
+bool hello_begins(const uint8_t *in, size_t n)
+{
+    return memcmp(in, hello_magic, n < sizeof hello_magic ? n : sizeof hello_magic) == 0;
+}
+
 enum rc hello_read(const uint8_t in[static HELLO_SIZE], struct hello *out, struct err *e)
 {
     if (memcmp(in, hello_magic, sizeof hello_magic) != 0 ||

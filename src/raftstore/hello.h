@@ -14,6 +14,8 @@
 #ifndef RAFTSTORE_HELLO_H
 #define RAFTSTORE_HELLO_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "util/err.h"
@@ -36,6 +38,8 @@ struct hello {
 };
 
 void hello_write(const struct hello *h, uint8_t out[static HELLO_SIZE]);
+/* Can these first n bytes be the beginning of one? */
+bool hello_begins(const uint8_t *in, size_t n);
 enum rc hello_read(const uint8_t in[static HELLO_SIZE], struct hello *out, struct err *e);
 
 /* "http://127.0.0.1:2380" to its parts. RC_USAGE for anything but an IPv4 address or

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "datadir/password.h"
@@ -427,6 +428,38 @@ enum rc home_put_db(const struct home *h, uint64_t index, int *db, struct err *e
         return err_sys(e, RC_STORAGE, "cannot rename to '%s/db'", h->snap_dir);
     TRY(os_sync_dir(dir, h->snap_dir, e));
     *db = os_fd_give(&fd);
+    return RC_OK;
+}
+
+static enum rc put_state(const struct home *h, const struct machine *m, struct err *e)
+{
+    OWNED_FD int fd = -1;
+    struct bytes image;
+    uint64_t size;
+    enum rc rc;
+    void *p;
+
+    TRY(image_scratch(h->snap_dir, &fd, e));
+    TRY(image_write(m, fd, "the database", &size, e));
+    p = mmap(NULL, (size_t)size, PROT_READ, MAP_SHARED, fd, 0);
+    if (p == MAP_FAILED)
+        return err_sys(e, RC_NOMEM, "no memory for the database");
+    image = (struct bytes){ p, (size_t)size };
+    rc = home_put_image(h, machine_index(m), &image, 1, e);
+    munmap(p, (size_t)size);
+    return rc;
+}
+
+enum rc home_keep(struct home *h, const struct machine *m, struct err *e)
+{
+    int db = -1;
+
+    TRY(put_state(h, m, e));
+    TRY(home_put_db(h, machine_index(m), &db, e));
+    os_fd_end(&h->db);
+    h->db = db;
+    h->index = machine_index(m);
+    h->term = machine_term(m);
     return RC_OK;
 }
 

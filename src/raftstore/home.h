@@ -63,6 +63,10 @@ enum rc home_put_snap(const struct home *h, uint64_t index, uint64_t term,
                       struct bytes snap, struct err *e);
 enum rc home_put_db(const struct home *h, uint64_t index, int *db, struct err *e);
 
+/* At a clean end: the state as it is becomes `db`, as etcd commits its database then; the
+ * log's newest mark is behind it. `m` says at which index it is. */
+enum rc home_keep(struct home *h, const struct machine *m, struct err *e);
+
 /* Removes old .snap files, as etcd does, and databases that never got to their place. */
 void home_sweep(const struct home *h, uint64_t index);
 

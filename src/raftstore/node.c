@@ -103,6 +103,7 @@ static void on_server_closed(void *arg)
     n->server = NULL;
     reads_end(n);
     proposals_end(n);
+    n->applied = raft_last_applied(&n->raft);
     raft_close(&n->raft, on_raft_closed);
 }
 
@@ -414,6 +415,21 @@ enum rc node_open(const struct node_options *o, struct node **out, struct err *e
     return RC_OK;
 }
 
+/* All that was applied is in the log, and now in the database. Not after `lying-disk`:
+ * what was never written is not to come back by this way. */
+static void keep_state(struct node *n)
+{
+    struct machine *m = n->fsm.machine;
+    struct err e;
+
+    if (n->applied <= n->home.index || n->applied >= n->keeper.next ||
+        n->faults.lying_disk)
+        return;
+    machine_set_index(m, n->applied, keeper_term(&n->keeper, n->applied));
+    if (home_keep(&n->home, m, &e) != RC_OK)
+        log_warn("the database stays as it was at the last snapshot: %s", e.why);
+}
+
 enum rc node_run(struct node *n, struct err *e)
 {
     uv_run(&n->loop, UV_RUN_DEFAULT);
@@ -421,6 +437,7 @@ enum rc node_run(struct node *n, struct err *e)
         *e = n->end;
         return n->end.code;
     }
+    keep_state(n);
     return RC_OK;
 }
 

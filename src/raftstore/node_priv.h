@@ -30,7 +30,7 @@ struct node {
     struct raft raft;
     struct raft_io io;
     struct keeper keeper; /* in place of what io would keep */
-    struct disk disk; /* around io: faults, and what it tells */
+    struct disk disk;     /* around io: faults, and what it tells */
     struct peers *peers;
     struct fsm fsm;
     struct faults faults;
@@ -49,6 +49,7 @@ struct node {
     uv_signal_t term, interrupt;
 
     bool started, was_leader, stopping;
+    uint64_t applied;                   /* when raft was closed */
     uint64_t seen_leader, leader_since; /* id; loop time at which it was first seen */
     uint64_t published_at, version_at;  /* loop time of the last attempt */
     bool changing;                      /* a raft configuration change runs */

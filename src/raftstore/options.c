@@ -51,6 +51,8 @@ static const struct option options[] = {
     { "listen-metrics-urls", "", NULL, IGNORED, 0 },
     { "auto-compaction-retention", "", NULL, IGNORED, 0 },
     { "auto-compaction-mode", "", NULL, IGNORED, 0 },
+    { "backend-batch-interval", "", NULL, IGNORED, 0 },
+    { "backend-batch-limit", "", NULL, IGNORED, 0 },
     { "unsafe-no-fsync", NULL, NULL, IGNORED, 0 },
 };
 /* clang-format on */

@@ -145,7 +145,9 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buffer)
         return;
     }
     c->got += (size_t)n;
-    if (c->role == LINK_IN && c->got == HELLO_SIZE)
+    if (c->role == LINK_IN && !hello_begins(c->hello, c->got))
+        link_close(c);
+    else if (c->role == LINK_IN && c->got == HELLO_SIZE)
         serve_hello(c);
     else if (c->role != LINK_IN && c->got == 1)
         answered(c);

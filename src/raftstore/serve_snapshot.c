@@ -177,8 +177,7 @@ void serve_snapshot(struct grpcd_call *call, struct bytes request, void *arg)
     if (!serve_enter(n, call, GATE_LEARNER | GATE_ROOT | GATE_BARE, &who))
         return;
     s = mem_zero(sizeof *s);
-    if (s == NULL ||
-        picture_take(n->fsm.machine, n->lab_dir, &s->picture, &e) != RC_OK) {
+    if (s == NULL || picture_take(n->fsm.machine, n->lab_dir, &s->picture, &e) != RC_OK) {
         grpcd_finish(call, GRPCD_UNAVAILABLE, s == NULL ? "out of memory" : e.why);
         mem_free(s);
         return;
