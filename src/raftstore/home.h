@@ -1,7 +1,7 @@
 /* A member's data directory, which is an etcd's, and nothing else that is durable:
  *
  *     member/wal/N-I.wal       etcd's log (wal/append.h)
- *     member/snap/db           the state as it was at the newest snapshot
+ *     member/snap/db           the state as it was at the newest snapshot, or at the end
  *     member/snap/T-I.snap     what raft knows of the snapshots
  *     member/snap/I.snap.db    a database on its way to `db`, at index I
  *
