@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "tests/flow/lab.h"
+#include "tests/lib/tmpfs.h"
 #include "util/clock.h"
+#include "wire/kv.h"
 
 CASE(lab_faults, a_member_cut_off_serves_what_needs_no_quorum, .timeout = FLOW_TIMEOUT_S)
 {
@@ -80,6 +82,52 @@ CASE(lab_faults, without_a_majority_nothing_is_written, .timeout = FLOW_TIMEOUT_
     cluster_wait(&c, 0);
     cr_assert_not_null(strstr(CTL(&c, 0, "get", "a"), "b"));
     CTL(&c, 0, "put", "a", "d");
+}
+
+/* As many values of 1 MB as go in; -1: none was refused. */
+static int put_until_refused(const struct cluster *c)
+{
+    static uint8_t value[1 << 20];
+    OWNED(wire_client) w = NULL;
+    struct err e = { 0 };
+    char key[32];
+
+    flow_connect(c, &w);
+    for (int i = 0; i < 64; i++) {
+        snprintf(key, sizeof key, "large%02d", i);
+        if (wire_put(w, bytes_str(key), BYTES_OF(value), 0, NULL, &e) != RC_OK)
+            return i;
+    }
+    return -1;
+}
+
+/* No fault of ours: the log's own next blocks are not to be had. */
+CASE(lab_faults, a_disk_that_is_full_ends_the_member, .timeout = FLOW_TIMEOUT_S)
+{
+    CLUSTER c = { 0 };
+    const char *disk = tmpdir_new();
+    char want[32];
+    int taken;
+
+    flow_need("lab");
+    cluster_plan(&c, cluster_backend("lab"),
+                 &(struct cluster_options){ .flags = lab_quick });
+    if (!tmpfs_mount(disk, "size=24m"))
+        return;
+    snprintf(c.members[0].data_dir, sizeof c.members[0].data_dir, "%s/m0", disk);
+    cluster_boot_first(&c, 1);
+    taken = put_until_refused(&c);
+    cr_assert(taken > 4 && taken < 24, "%d were taken", taken);
+    cr_assert_eq(lab_ends(&c, 0, "No space left on device"), 6);
+    PEER(more, "mount", "-o", "remount,size=128m", disk);
+    cluster_boot(&c, 0);
+    cluster_wait(&c, 0);
+    snprintf(want, sizeof want, "large%02d", taken - 1);
+    cr_assert_not_null(
+        strstr(CTL(&c, 0, "get", "large", "--prefix", "--keys-only"), want));
+    CTL(&c, 0, "put", "a", "b");
+    cluster_stop(&c);
+    tmpfs_unmount(disk);
 }
 
 CASE(lab_faults, a_disk_that_fails_ends_the_member, .timeout = FLOW_TIMEOUT_S)
