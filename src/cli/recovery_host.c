@@ -311,6 +311,19 @@ static enum rc await_start(struct recovery_host *h, uint64_t end, struct err *e)
     }
 }
 
+/* Looked at once more: the member that was started last may have come meanwhile. */
+static enum rc who_is_there(struct recovery_host *h, enum recover_health *out,
+                            struct err *e)
+{
+    AT_END(recover_sightings_clear) struct recover_sightings s = { 0 };
+
+    TRY(look(h, false, &s, e));
+    *out = recover_sightings_of(&s, h->plan->cluster_id) >= h->plan->members.count
+               ? RECOVER_HEALTH_COMPLETE
+               : RECOVER_HEALTH_SERVES;
+    return RC_OK;
+}
+
 static enum rc check(void *arg, const struct recover_journal *facts,
                      enum recover_health *out, struct err *e)
 {
@@ -328,11 +341,8 @@ static enum rc check(void *arg, const struct recover_journal *facts,
         if (!enough(h, &s))
             return RC_OK;
         TRY(look_at_cluster(h, facts, &healthy, &why, e));
-        *out = recover_sightings_of(&s, h->plan->cluster_id) >= h->plan->members.count
-                   ? RECOVER_HEALTH_COMPLETE
-                   : RECOVER_HEALTH_SERVES;
         if (healthy)
-            return RC_OK;
+            return who_is_there(h, out, e);
         if (clock_ms() >= end)
             return err_set(e, RC_NET,
                            "the new cluster does not serve: %s" HINT
