@@ -24,16 +24,16 @@ static bool is_due(const struct cluster_backend *b)
 
 void disaster_each(const char *usual, void (*row)(const struct cluster_backend *))
 {
-    const struct cluster_backend *only = cluster_backend(usual);
-
     flow_need(usual);
-    if (only->store) {
-        row(only);
-        return;
-    }
     for (const struct cluster_backend *b = cluster_backends; b->name != NULL; b++)
         if (is_due(b) && cluster_available(b))
             row(b);
+}
+
+void disaster_store(void (*row)(const struct cluster_backend *))
+{
+    flow_need("lab");
+    row(cluster_backend("lab"));
 }
 
 void disaster_lose(struct cluster *c, unsigned i)
@@ -234,10 +234,23 @@ void disaster_step(const struct cluster *c, unsigned i, int status, const char *
                    struct json **out, const char *const words[])
 {
     const struct cluster_member *m = &c->members[i];
-    const char *argv[WORDS_MAX] = { HOLDFAST_BIN, "recover",     "--apply",
-                                    file,         "--member",    m->name,
-                                    "--data-dir", m->data_dir,   "--yes",
-                                    "--json",     "--endpoints", cluster_endpoint(c, i) };
+    /* The store takes clients before it has a leader, and lets them wait for one. */
+    const char *argv[WORDS_MAX] = {
+        HOLDFAST_BIN,
+        "recover",
+        "--apply",
+        file,
+        "--member",
+        m->name,
+        "--data-dir",
+        m->data_dir,
+        "--yes",
+        "--json",
+        "--endpoints",
+        cluster_endpoint(c, i),
+        "--command-timeout",
+        c->backend->store ? "1s" : "5s",
+    };
     [[gnu::cleanup(proc_end)]] struct proc p = { 0 };
 
     add_words(argv, words);
@@ -293,11 +306,20 @@ unsigned disaster_host(const struct cluster *c, const char *name)
 void disaster_apply_all(struct cluster *c, const char *file, const struct json *plan)
 {
     const struct json *members = json_get(plan, "members");
+    uint64_t end = clock_ms() + 60000;
     const char *state = "";
+    unsigned host = 0;
 
-    for (size_t i = 0; i < json_count(members); i++)
-        state = disaster_apply(
-            c, disaster_host(c, flow_text(json_at(members, i), "name")), file);
+    for (size_t i = 0; i < json_count(members); i++) {
+        host = disaster_host(c, flow_text(json_at(members, i), "name"));
+        state = disaster_apply(c, host, file);
+    }
+    while (strcmp(state, "serves") == 0 && clock_ms() < end) {
+        OWNED(json) told = NULL;
+
+        disaster_step(c, host, 0, file, &told, NULL);
+        state = state_of(told);
+    }
     cr_assert_str_eq(state, "complete");
 }
 

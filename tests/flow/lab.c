@@ -162,13 +162,3 @@ void lab_leaderless(const struct cluster *c, unsigned i)
         clock_sleep_ms(20);
     }
 }
-
-const char *lab_export(const struct cluster *c, unsigned i)
-{
-    static char to[CLUSTER_MAX][600];
-
-    snprintf(to[i], sizeof to[i], "%.500s.etcd", c->members[i].data_dir);
-    PEER(p, HOLDFAST_LAB_BIN, "export", "--data-dir", c->members[i].data_dir, "--output",
-         to[i]);
-    return to[i];
-}

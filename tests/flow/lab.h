@@ -34,9 +34,6 @@ void lab_isolate(const struct cluster *c, unsigned i);
 /* Waits until it knows no leader. */
 void lab_leaderless(const struct cluster *c, unsigned i);
 
-/* What stopped member i holds, as a data directory of etcd. */
-const char *lab_export(const struct cluster *c, unsigned i);
-
 /* "member id" of member i, in hex, as etcdctl takes it. */
 const char *lab_id(const struct cluster *c, unsigned i);
 

@@ -333,7 +333,7 @@ static void one_after_the_other(struct cluster *c)
     disaster_comes_anew(c, 4, &w);
 }
 
-static void two_of_five(const struct cluster_backend *b)
+DISASTER_ROW(d08_two_of_five_are_lost, "3.5")
 {
     const struct cluster_options o = { .members = 5 };
     OWNED(wire_client) w = NULL;
@@ -353,16 +353,6 @@ static void two_of_five(const struct cluster_backend *b)
     disaster_whole(&c, id, TWICE);
     flow_connect_to(&c, 4, &w);
     cr_assert_eq(ledger_check(ledger, w, INT64_MAX), TWICE);
-}
-
-DISASTER_ROW(d08_two_of_five_are_lost, "3.5")
-{
-    two_of_five(b);
-}
-
-DISASTER_ROW(d08_two_of_five_are_lost_in_the_lab, "lab")
-{
-    two_of_five(b);
 }
 
 /* ---- two clusters ---------------------------------------------------------------------

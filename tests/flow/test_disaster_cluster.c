@@ -31,7 +31,7 @@ static void nothing_is_done_to(const struct cluster *c, unsigned lone, const cha
     DISASTER_REFUSED(c, 5, "the cluster has quorum", copy);
 }
 
-DISASTER_ROW(d10_the_minority_is_cut_off, "lab")
+DISASTER_STORE_ROW(d10_the_minority_is_cut_off)
 {
     OWNED(wire_client) w = NULL;
     LEDGER early = NULL;
@@ -49,7 +49,8 @@ DISASTER_ROW(d10_the_minority_is_cut_off, "lab")
     lone = lab_leader(&c);
     other = (lone + 1) % 3;
     cluster_kill(&c, lone, SIGKILL);
-    copy = lab_export(&c, lone);
+    copy = path_in(c.dir, "copy");
+    PEER(cp, "cp", "-r", c.members[lone].data_dir, copy);
     cluster_boot(&c, lone);
     cluster_wait(&c, lone);
     lab_isolate(&c, lone);
@@ -88,7 +89,7 @@ static void die_in_the_lab(struct cluster *c, unsigned members, const char *copi
         OWNED(json) alone = NULL;
         const struct json *best;
 
-        copies[i] = lab_export(c, i);
+        copies[i] = c->members[i].data_dir;
         DISASTER_ASSESS(8, &alone, copies[i]);
         best = json_at(json_get(alone, "candidates"), 0);
         revisions[i] = flow_number(best, "revision_with_tail");
@@ -111,7 +112,7 @@ static void best_of_two(const char *const copies[], const int64_t revisions[], u
         cr_assert_str_eq(best, copies[revisions[i] > revisions[k] ? i : k]);
 }
 
-DISASTER_ROW(d09_any_two_of_five_are_left_in_the_lab, "lab")
+DISASTER_STORE_ROW(d09_any_two_of_five_are_left)
 {
     const char *copies[5];
     int64_t revisions[5];
@@ -123,54 +124,6 @@ DISASTER_ROW(d09_any_two_of_five_are_left_in_the_lab, "lab")
     for (unsigned i = 0; i < 5; i++)
         for (unsigned k = i + 1; k < 5; k++)
             best_of_two(copies, revisions, i, k);
-}
-
-/* What `left` has, its log applied, on all hosts of a new cluster of the lab. */
-static void restored_from(struct cluster *c, const char *left)
-{
-    char file[600], plan[600];
-
-    snprintf(file, sizeof file, "%s/all.db", c->dir);
-    snprintf(plan, sizeof plan, "%s/plan.json", c->dir);
-    TOOL(take, 0, "snapshot", "from-data-dir", left, "-o", file);
-    TOOL(write, 0, "restore", file, "--write-plan", plan, "--name", "m0",
-         "--initial-cluster", cluster_initial(c, c->count));
-    for (unsigned i = 0; i < c->count; i++) {
-        disaster_lose(c, i);
-        TOOL(p, 0, "restore", file, "--plan", plan, "--member", c->members[i].name,
-             "--data-dir", c->members[i].data_dir);
-    }
-    cluster_boot_first(c, c->count);
-}
-
-static void recovers_in_the_lab(unsigned members, unsigned left)
-{
-    OWNED(wire_client) w = NULL;
-    OWNED(json) plan = NULL;
-    LEDGER ledger = NULL;
-    CLUSTER c = { 0 };
-    const char *copies[3];
-    int64_t revisions[3];
-
-    die_in_the_lab(&c, members, copies, revisions, &ledger);
-    DISASTER_PLAN(&c, "recovery.json", &plan, copies[left]);
-    cr_assert_eq(disaster_point(plan), revisions[left]);
-    restored_from(&c, copies[left]);
-    disaster_whole(&c, 0, revisions[left]);
-    flow_connect_to(&c, 0, &w);
-    cr_assert_eq(ledger_check(ledger, w, revisions[left]), revisions[left] - 1);
-}
-
-DISASTER_ROW(d03_one_of_two_is_lost_in_the_lab, "lab")
-{
-    (void)b;
-    recovers_in_the_lab(2, 1);
-}
-
-DISASTER_ROW(d05_two_of_three_are_lost_in_the_lab, "lab")
-{
-    (void)b;
-    recovers_in_the_lab(3, 0);
 }
 
 /* ---- other data
@@ -201,7 +154,8 @@ DISASTER_ROW(d17_one_member_holds_other_data, "3.5")
     disaster_old_stays_out(&c, 1, old);
 }
 
-/* The snapshots of all three, and the one key that they differ in. */
+/* The snapshots of all three, the one key that they differ in, and what m2 alone has had
+ * otherwise in the past. */
 static void shows_the_difference(const struct cluster *c)
 {
     char files[3][600];
@@ -214,7 +168,8 @@ static void shows_the_difference(const struct cluster *c)
     }
     for (unsigned i = 0; i < 3; i++) {
         TOOL(p, 0, "snapshot", "diff", files[i], files[(i + 1) % 3]);
-        says(p.out, "a-key");
+        says(p.out, "key  a-key");
+        cr_assert_eq(strstr(p.out, "history  b-key") != NULL, i != 0, "%s", p.out);
         cr_assert(strstr(p.out, "ledger/") == NULL, "%s", p.out);
     }
 }
@@ -232,8 +187,11 @@ DISASTER_ROW(d18_all_three_hold_other_data, "3.6")
     flow_connect_to(&c, 0, &w);
     ledger = ledger_open(&c, 0);
     ledger_add(ledger, FEW);
+    history_put(w, "b-key", "the-past-value");
+    history_put(w, "b-key", "and what it is now");
     trouble_diverge(&c, 1, w);
     trouble_spoil(&c, 2, "the-true-value", "the-lost-value");
+    trouble_spoil(&c, 2, "the-past-value", "the-gone-value");
     TOOL(p, 8, "hash", "-w", "json", "--endpoints", cluster_endpoint(&c, 0));
     flow_json(&p, &told);
     cr_assert_str_eq(flow_text(told, "verdict"), "divergent");
@@ -249,10 +207,23 @@ DISASTER_ROW(d18_all_three_hold_other_data, "3.6")
 /* ---- other versions
  * -------------------------------------------------------------------------- */
 
+/* The server that is started from now on: another etcd, or the store that answers as it.
+ */
+static void let_run(struct cluster *c, const char *version)
+{
+    static const char *const as_3_5[] = { "--etcd-version=3.5", NULL };
+    static const char *const as_3_6[] = { "--etcd-version=3.6", NULL };
+
+    if (c->backend->store)
+        c->options.flags = strcmp(version, "3.5") == 0 ? as_3_5 : as_3_6;
+    else
+        c->backend = cluster_backend(version);
+}
+
 static void upgrade(struct cluster *c, unsigned i, const char *version)
 {
     cluster_kill(c, i, SIGTERM);
-    c->backend = cluster_backend(version);
+    let_run(c, version);
     cluster_boot(c, i);
     cluster_wait(c, i);
 }
@@ -284,7 +255,7 @@ static void changes(const struct cluster *c, int status)
 
 /* Two of three are upgraded. Snapshots are taken, and fit the older servers; members do
  * not change, and nothing is recovered, until all run the same. */
-CASE(disaster, d19_in_the_middle_of_an_upgrade, .timeout = FLOW_TIMEOUT_S)
+static void upgraded_in_turn(const struct cluster_backend *b)
 {
     const struct cluster_options o = { .members = 3 };
     OWNED(wire_client) w = NULL;
@@ -292,9 +263,9 @@ CASE(disaster, d19_in_the_middle_of_an_upgrade, .timeout = FLOW_TIMEOUT_S)
     CLUSTER c = { 0 };
     char file[600];
 
-    flow_need("3.5");
-    flow_need("3.6");
-    cluster_start(&c, cluster_backend("3.5"), &o);
+    cluster_plan(&c, b, &o);
+    let_run(&c, "3.5");
+    cluster_boot_first(&c, 3);
     ledger = ledger_open(&c, 0);
     ledger_add(ledger, FEW);
     changes(&c, 0);
@@ -310,4 +281,16 @@ CASE(disaster, d19_in_the_middle_of_an_upgrade, .timeout = FLOW_TIMEOUT_S)
     disaster_whole(&c, 0, FEW + 1);
     flow_connect_to(&c, 0, &w);
     cr_assert_eq(ledger_check(ledger, w, INT64_MAX), FEW);
+}
+
+CASE(disaster, d19_in_the_middle_of_an_upgrade, .timeout = FLOW_TIMEOUT_S)
+{
+    flow_need("3.5");
+    flow_need("3.6");
+    upgraded_in_turn(cluster_backend("3.5"));
+}
+
+DISASTER_STORE_ROW(d19_in_the_middle_of_an_upgrade_on_the_store)
+{
+    upgraded_in_turn(b);
 }

@@ -8,6 +8,7 @@
 #include "tests/flow/disaster.h"
 #include "tests/flow/golden.h"
 #include "tests/flow/history.h"
+#include "util/clock.h"
 
 enum { FEW = 20, TWICE = 2 * FEW };
 
@@ -47,6 +48,19 @@ static void begin(struct scene *s, const struct cluster_backend *b)
     cluster_kill(&s->c, 0, SIGTERM);
 }
 
+/* Until raft's snapshot is there, and no database of one is on its way any more. */
+static void await_snapshot(const struct scene *s)
+{
+    uint64_t end = clock_ms() + 20000;
+    const char *names;
+
+    do {
+        cr_assert_lt(clock_ms(), end, "raft takes no snapshot");
+        clock_sleep_ms(20);
+        names = dir_listing(path_in(s->dir, "member/snap"));
+    } while (strstr(names, ".snap") == NULL || strstr(names, ".snap.db") != NULL);
+}
+
 static void go_on(struct scene *s, const char *const flags[])
 {
     OWNED(wire_client) w = NULL;
@@ -58,6 +72,8 @@ static void go_on(struct scene *s, const char *const flags[])
     ledger_add(s->ledger, FEW);
     flow_connect(&s->c, &w);
     s->hash = flow_hashkv(w, 0, 0);
+    if (flags == often)
+        await_snapshot(s);
     cluster_kill(&s->c, 0, SIGKILL);
     s->c.options.flags = NULL;
 }
