@@ -13,6 +13,7 @@
 #include "util/clock.h"
 #include "util/log.h"
 #include "util/mem.h"
+#include "util/program.h"
 
 struct backup_args {
     struct repo_args repo;
@@ -23,7 +24,11 @@ struct backup_args {
     const char *accept_cluster, *preset;
     uint64_t lock_ms, unless_within_ms;
     bool skip_unchanged, allow_other_recipients;
+    unsigned priority;
 };
+
+enum { PRIORITY_LOW };
+static const char *const priorities[] = { [PRIORITY_LOW] = "low", "normal", NULL };
 
 /* clang-format off */
 static const struct opt backup_opts[] = {
@@ -46,6 +51,8 @@ static const struct opt backup_opts[] = {
         .help = "object lock: the store refuses to delete it for so long"),
     OPT(STR, "accept-cluster", backup_args, accept_cluster, .arg = "ID",
         .help = "the cluster has this new id: it was restored"),
+    OPT(CHOICE, "priority", backup_args, priority, .choices = priorities, .fallback = "low",
+        .help = "for processor and disk: low leaves both to an etcd on this host"),
     OPT(FLAG, "allow-other-recipients", backup_args, allow_other_recipients,
         .help = "encrypt for others than the repository was made for"),
     REPO_JOB_OPTS(backup_args, job),
@@ -194,6 +201,8 @@ static enum rc backup(struct cli *c, const void *args, struct err *e)
     struct repo_backup_options o = { 0 };
     OWNED(result) r = NULL;
 
+    if (a->priority == PRIORITY_LOW)
+        program_give_way();
     TRY(cli_cluster_init(&n.k, c, e));
     c->connection.stall_timeout_ms = a->stream.stall_timeout_ms;
     TRY(prepare(c, a, &n, &o, e));

@@ -60,6 +60,12 @@ static enum rc open_pipes(struct ends *read_end, struct ends *write_end, struct 
     return RC_OK;
 }
 
+void program_give_way(void)
+{
+    setpriority(PRIO_PROCESS, 0, 19);
+    syscall(SYS_ioprio_set, 1, 0, IDLE_CLASS);
+}
+
 /* Only calls that are safe between fork and exec, since other threads may exist. */
 static _Noreturn void become(char *const *argv, char *const *env, bool idle,
                              const struct ends *to)
@@ -75,10 +81,8 @@ static _Noreturn void become(char *const *argv, char *const *env, bool idle,
         signal(taken[i], SIG_DFL);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL); /* a task's thread takes no signals */
-    if (idle) {
-        setpriority(PRIO_PROCESS, 0, 19);
-        syscall(SYS_ioprio_set, 1, 0, IDLE_CLASS);
-    }
+    if (idle)
+        program_give_way();
     if (in >= 0 && dup2(in, 0) >= 0 && dup2(to->out, 1) >= 0 && dup2(to->err, 2) >= 0)
         execvpe(argv[0], argv, env);
     why = errno;

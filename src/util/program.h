@@ -34,6 +34,9 @@ void program_result_clear(struct program_result *r);
  * input is /dev/null. It dies with the thread that calls this. */
 enum rc program_run(const struct program *c, struct program_result *out, struct err *e);
 
+/* The least priority for processor and disk, for this thread and those it starts. */
+void program_give_way(void);
+
 /* For whoever forks himself: what the child could not do before it became `program`, as
  * the errno that it wrote into the pipe behind `from`; RC_OK when exec closed that.
  * RC_NOTFOUND otherwise. */

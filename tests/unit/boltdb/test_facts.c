@@ -57,7 +57,7 @@ static void expect_back(enum bolt_page_kind kind, struct bytes a, struct bytes b
     cr_assert(bolt_page_body(&p, &fault), "%s", bolt_fault_code(&fault));
     OK(facts_add_page(&f, &p, flags == 1, 77, &e), &e);
     if (memory != 0)
-        cr_assert_eq(facts_memory(&f) + spool_memory(spool), 8 * 4 + memory);
+        cr_assert_eq(facts_memory(&f) + spool_memory(spool), (size_t)8 * 4 + memory);
     cr_assert_eq(facts_look(&f, 7, &node, &fault), TREE_FOUND);
     cr_assert_eq(node.page.kind, kind);
     cr_assert_eq(node.page.count, 2);
