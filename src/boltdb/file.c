@@ -203,13 +203,9 @@ static size_t within(const struct bolt_file *file, uint64_t at, size_t n)
 
 void bolt_file_populate(const struct bolt_file *file, uint64_t at, size_t n)
 {
-    size_t now = within(file, at, n), ahead = within(file, at + now, n);
+    size_t now = within(file, at, n);
 
-    if (now == 0)
-        return;
-    if (ahead > 0)
-        advise(file, at + now, ahead, MADV_WILLNEED);
-    if (advise(file, at, now, MADV_POPULATE_READ) != 0)
+    if (now > 0 && advise(file, at, now, MADV_POPULATE_READ) != 0)
         advise(file, at, now, MADV_WILLNEED); /* kernels before 5.14 */
 }
 

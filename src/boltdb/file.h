@@ -95,8 +95,9 @@ struct bytes bolt_file_bytes(const struct bolt_file *file);
  * end (the disk failed). Call after reading and before believing. */
 enum rc bolt_file_intact(const struct bolt_file *file, struct err *e);
 
-/* Wait until `n` bytes from `at` on are in memory, and ask the disk for as many behind
- * them. Never fails: it only warms. See ahead.h. */
+/* Wait until `n` bytes from `at` on are in memory. Never fails: it only warms. The kernel
+ * reads ahead of that by itself, and in larger pieces than when it is asked to. See
+ * ahead.h. */
 void bolt_file_populate(const struct bolt_file *file, uint64_t at, size_t n);
 
 /* The same, unless all of them, at most 8 MiB, are in memory already: mapping what a walk
