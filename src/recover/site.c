@@ -8,6 +8,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "host/quote.h"
 #include "util/log.h"
 #include "util/mem.h"
 #include "util/str.h"
@@ -86,10 +87,40 @@ static enum rc name_work(struct recover_site *s, const char *id, struct err *e)
     return str_format(&s->data.made, e, "%s%s", s->build, s->inside ? "/member" : "");
 }
 
+/* What makes the directory above `path`, for a shell. */
+static enum rc quote_parent(const char *path, struct buf *out, struct err *e)
+{
+    AT_END(mem_end) char *parent = NULL;
+
+    TRY(str_format(&parent, e, "%.*s", (int)(strrchr(path, '/') - path), path));
+    TRY(quote_shell(out, parent, e));
+    return buf_add(out, "", 1, e);
+}
+
+/* A new host may lack the directory above. Whether to make it or to mount a disk there is
+ * for a person to say. */
+static enum rc check_home(const char *path, struct err *e)
+{
+    AT_END(buf_clear) struct buf parent = { .cap_max = 1 << 16 };
+    OWNED_FD int home = -1;
+    const char *base;
+    enum rc rc = os_open_parent(path, &home, &base, e);
+
+    if (rc != RC_NOTFOUND || strchr(path, '/') == NULL)
+        return rc;
+    TRY(quote_parent(path, &parent, e));
+    return err_set(e, RC_NOTFOUND,
+                   "there is no directory to hold '%s'" HINT
+                   "mount the disk that belongs there, or `mkdir -p %s`, and run the "
+                   "same command again",
+                   path, (const char *)parent.p);
+}
+
 static enum rc name_wal(struct recover_site *s, const char *wal_dir, const char *id,
                         struct err *e)
 {
     TRY(copy_path(wal_dir, &s->wal_dir, e));
+    TRY(check_home(s->wal_dir, e));
     if (is_mount_point(s->wal_dir))
         return err_set(e, RC_REFUSED,
                        "the WAL directory '%s' is a mount point, and it must get its "
@@ -104,11 +135,9 @@ enum rc recover_site_name(const char *data_dir, const char *wal_dir, const char 
                           struct recover_site *out, struct err *e)
 {
     AT_END(recover_site_clear) struct recover_site s = { .lock = -1 };
-    OWNED_FD int home = -1;
-    const char *base;
 
     TRY(copy_path(data_dir, &s.data_dir, e));
-    TRY(os_open_parent(s.data_dir, &home, &base, e));
+    TRY(check_home(s.data_dir, e));
     s.inside = is_mount_point(s.data_dir);
     TRY(name_slot(&s.data, s.data_dir, s.inside ? "/member" : "", id, e));
     TRY(name_work(&s, id, e));

@@ -35,7 +35,8 @@ struct recover_site {
 };
 
 /* Works out the names, makes nothing. RC_NOTFOUND when there is no directory to hold the
- * data directory; RC_REFUSED for a WAL directory that is a mount point. */
+ * data directory, or the log's, with the command that makes it; RC_REFUSED for a WAL
+ * directory that is a mount point. */
 enum rc recover_site_name(const char *data_dir, const char *wal_dir, const char *id,
                           struct recover_site *out, struct err *e);
 void recover_site_clear(struct recover_site *s); /* and gives the lock back */

@@ -56,7 +56,12 @@ CASE(site, there_must_be_a_place)
     struct err e = { 0 };
     SITE s = { .lock = -1 };
 
-    cr_assert_eq(recover_site_name("/nowhere/data", NULL, ID, &s, &e), RC_NOTFOUND);
+    cr_assert_eq(recover_site_name("/nowhere at all/data", NULL, ID, &s, &e),
+                 RC_NOTFOUND);
+    cr_assert_not_null(strstr(e.hint, "`mkdir -p '/nowhere at all'`"), "%s", e.hint);
+    cr_assert_eq(recover_site_name(tmpdir_new(), "/nowhere/wal", ID, &s, &e),
+                 RC_NOTFOUND);
+    cr_assert_not_null(strstr(e.hint, "`mkdir -p /nowhere`"), "%s", e.hint);
     cr_assert_eq(recover_site_name("/", NULL, ID, &s, &e), RC_USAGE);
     cr_assert_eq(recover_site_name("", NULL, ID, &s, &e), RC_USAGE);
 }
