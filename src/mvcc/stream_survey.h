@@ -5,8 +5,8 @@
  * Leaves go by before anybody can say whether they count, so each is packed (pack.h) and
  * put aside (filter/spool.h) until the tree is known at the end; then the history is fed
  * in key order, as from a file, and for keys beyond `keys_max` fed again. So the memory
- * does not grow with the database but for 4 bytes a page; what is put aside does, 30
- * bytes a record and 60 a page. Where there can be no temporary file, memory takes its
+ * does not grow with the database but for 4 bytes a page; what is put aside does, 48
+ * bytes a record and 80 a page. Where there can be no temporary file, memory takes its
  * place; with more than `memory_max` of it all is dropped and a WARN finding
  * "not-checked" says so: the facts are then incomplete, never wrong. */
 #ifndef MVCC_STREAM_SURVEY_H
