@@ -63,8 +63,8 @@ static bool look_at_host(const struct care_member *m, struct care_diagnosis *d)
 {
     char host[300];
 
-    if (m == NULL ||
-        (m->state != CARE_DOWN && m->state != CARE_SILENT && m->state != CARE_FROZEN))
+    if (m == NULL || (m->state != CARE_DOWN && m->state != CARE_SILENT &&
+                      m->state != CARE_FROZEN && m->state != CARE_LOCKED))
         return false;
     host_of(m, host);
     if (host[0] == '\0')

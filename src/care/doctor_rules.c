@@ -28,11 +28,24 @@ static bool barred_only(const struct care_view *v)
     return v->count > 0;
 }
 
+static bool has_locked(const struct care_view *v)
+{
+    for (size_t i = 0; i < v->count; i++)
+        if (v->items[i].state == CARE_LOCKED)
+            return true;
+    return false;
+}
+
 static void judge_reach(struct chart *c)
 {
     const struct care_view *v = c->exam->view;
 
-    if (barred_only(v))
+    if (has_locked(v))
+        chart_add(c, CARE_CRITICAL, "unreachable", NULL,
+                  "members run, and nobody can log in without a leader: quorum is lost, "
+                  "or an election is on. When the others are gone for good, 'holdfast "
+                  "assess DIR' on a host that is left says what to go on from");
+    else if (barred_only(v))
         chart_add(c, CARE_CRITICAL, "unreachable", NULL, "no member lets us in: %.300s",
                   v->items[0].failure.why);
     else
@@ -97,6 +110,8 @@ static const char *meaning(enum care_state s)
                "disk hangs";
     case CARE_DOWN:
         return "is down";
+    case CARE_LOCKED:
+        return "runs, but lets nobody log in: that takes a leader, and it knows none";
     case CARE_BARRED:
         return "lets nobody in";
     case CARE_STRANGER:

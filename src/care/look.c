@@ -35,6 +35,8 @@ static enum care_state state_of(const struct err *e, enum wire_detail detail)
         return CARE_BARRED;
     if (e->code == RC_REFUSED)
         return CARE_STRANGER;
+    if (detail == WIRE_NO_LEADER) /* of the login: a status needs none */
+        return CARE_LOCKED;
     return detail == WIRE_TIMEOUT ? CARE_SILENT : CARE_DOWN;
 }
 

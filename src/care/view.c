@@ -11,8 +11,13 @@
 const char *care_state_name(enum care_state s)
 {
     static const char *const names[] = {
-        [CARE_UP] = "up",     [CARE_FROZEN] = "frozen", [CARE_SILENT] = "silent",
-        [CARE_DOWN] = "down", [CARE_BARRED] = "barred", [CARE_STRANGER] = "stranger",
+        [CARE_UP] = "up",
+        [CARE_FROZEN] = "frozen",
+        [CARE_SILENT] = "silent",
+        [CARE_DOWN] = "down",
+        [CARE_LOCKED] = "locked",
+        [CARE_BARRED] = "barred",
+        [CARE_STRANGER] = "stranger",
     };
 
     return names[s];

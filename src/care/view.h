@@ -13,6 +13,8 @@ enum care_state {
     CARE_FROZEN,   /* says how it is, and does not finish a linearizable read */
     CARE_SILENT,   /* takes connections, and does not answer in time */
     CARE_DOWN,     /* no connection */
+    CARE_LOCKED,   /* runs, and lets nobody log in: that takes a leader, and it knows none
+                    */
     CARE_BARRED,   /* TLS or the permissions keep us out; it may well be alive */
     CARE_STRANGER, /* belongs to another cluster, or is another member than it should be
                     */

@@ -143,7 +143,8 @@ const struct command cmd_member_list = {
     .description =
         "etcdctl's columns, and beside them: its role, whether it takes part (up), says "
         "how it is and finishes no read (frozen, no quorum), lags (behind), was added "
-        "and never started (unstarted) or does not answer (silent, down, barred), and "
+        "and never started (unstarted) or does not answer (silent, down, locked, "
+        "barred), and "
         "how many entries of the log it has yet to apply. In JSON the object has "
         "etcdctl's names.\n\n"
         "Exit status 8 when a member is not up, an alarm is raised, or a member was "

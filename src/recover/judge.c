@@ -367,7 +367,7 @@ static enum recover_presence presence_of(const struct recover_scene *s,
 
     if (m != NULL && serves(m))
         return RECOVER_SERVES;
-    if (m != NULL && m->answered)
+    if (m != NULL && (m->answered || m->state == CARE_LOCKED))
         return RECOVER_ANSWERS;
     if (c != NULL && c->in_use)
         return RECOVER_IN_USE;
@@ -378,14 +378,17 @@ static enum recover_presence presence_of(const struct recover_scene *s,
     return c->startable ? RECOVER_STOPPED : RECOVER_UNSOUND;
 }
 
-/* Whoever is silent, or keeps us out, at an address of the member. */
+/* Whoever runs and says no more, is silent, or keeps us out, at an address of the member.
+ */
 static const struct care_member *stranger_at(const struct care_view *view,
                                              const struct mvcc_member *m)
 {
     for (size_t i = 0; view != NULL && m != NULL && i < view->count; i++) {
         const struct care_member *who = &view->items[i];
 
-        if (who->id == 0 && (who->state == CARE_SILENT || who->state == CARE_BARRED) &&
+        if (who->id == 0 &&
+            (who->state == CARE_LOCKED || who->state == CARE_SILENT ||
+             who->state == CARE_BARRED) &&
             str_list_has(&m->client_urls, who->endpoint))
             return who;
     }

@@ -130,6 +130,7 @@ CASE(care_doctor, each_state_has_its_own_words)
         { CARE_FROZEN, "m2 is frozen: it says how it is, but" },
         { CARE_SILENT, "m2 is silent: it takes connections" },
         { CARE_DOWN, "m2 is down (why)" },
+        { CARE_LOCKED, "m2 runs, but lets nobody log in: that takes a leader" },
         { CARE_BARRED, "m2 lets nobody in (why)" },
         { CARE_STRANGER, "m2 is not who it should be (why)" },
     };
@@ -191,6 +192,9 @@ CASE(care_doctor, nobody_answers)
     cr_assert_eq(p.d.health, CARE_UNREACHABLE);
     expect(&p, "unreachable", CARE_CRITICAL, "no member answers");
     cr_assert_eq(care_diagnosis_result(&p.d, &e), RC_NET);
+    sample_fail(&p.view, 0, CARE_LOCKED, "no leader");
+    diagnose(&p);
+    expect(&p, "unreachable", CARE_CRITICAL, "nobody can log in without a leader");
     sample_fail(&p.view, 0, CARE_BARRED, "permission denied");
     sample_fail(&p.view, 1, CARE_BARRED, "permission denied");
     diagnose(&p);

@@ -234,6 +234,10 @@ CASE(judge, whoever_keeps_us_out_at_a_members_address_may_be_it)
     OK(recover_judge(&scene, &s.v, &e), &e);
     state_is(&s, RECOVER_UNKNOWN, "they do");
     estate_says(s.v.why, "m2 may be alive");
+    recover_verdict_clear(&s.v);
+    s.view.items[2].state = s.view.items[1].state = CARE_LOCKED;
+    OK(recover_judge(&scene, &s.v, &e), &e);
+    state_is(&s, RECOVER_RUNS, "they do run, without a leader");
 }
 
 CASE(judge, without_copies_the_living_alone_do_not_say_it_is_lost)
