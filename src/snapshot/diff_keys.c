@@ -34,8 +34,9 @@ struct diffing {
 };
 
 /* Of a key that is in either, or in both. */
-typedef enum rc key_fn(const struct diffing *d, const struct side *before,
-                       const struct side *after, struct err *e);
+typedef enum rc key_fn(const struct diffing *d, struct bytes name,
+                       const struct side *before, const struct side *after,
+                       struct err *e);
 
 /* Which of the two sides comes next: negative, positive, or both. */
 static int order(const struct diffing *d)
@@ -50,7 +51,8 @@ static enum rc each_key(struct diffing *d, key_fn *compare, struct err *e)
     while (!d->before.ended || !d->after.ended) {
         int next = order(d);
 
-        TRY(compare(d, next <= 0 ? &d->before : NULL, next >= 0 ? &d->after : NULL, e));
+        TRY(compare(d, next <= 0 ? d->before.name : d->after.name,
+                    next <= 0 ? &d->before : NULL, next >= 0 ? &d->after : NULL, e));
         if (next <= 0)
             advance(&d->before);
         if (next >= 0)
@@ -84,8 +86,9 @@ static enum rc tell(const struct diffing *d, enum snap_subject subject, struct b
 /* ---- what there is ------------------------------------------------------------------
  */
 
-static enum rc compare_newest(const struct diffing *d, const struct side *before,
-                              const struct side *after, struct err *e)
+static enum rc compare_newest(const struct diffing *d, struct bytes name,
+                              const struct side *before, const struct side *after,
+                              struct err *e)
 {
     struct snap_record was, is;
 
@@ -93,8 +96,8 @@ static enum rc compare_newest(const struct diffing *d, const struct side *before
         TRY(snap_index_newest(before->ix, &before->key, &was, e));
     if (after != NULL)
         TRY(snap_index_newest(after->ix, &after->key, &is, e));
-    return tell(d, SNAP_KEY, before != NULL ? before->name : after->name,
-                before == NULL ? NULL : &was, after == NULL ? NULL : &is, e);
+    return tell(d, SNAP_KEY, name, before == NULL ? NULL : &was,
+                after == NULL ? NULL : &is, e);
 }
 
 enum rc snap_diff_keys(const struct snap_look *before, const struct snap_look *after,
@@ -159,17 +162,19 @@ static bool is_present(const struct past *p)
     return p->at == p->side->key.end && snap_index_alive(p->side->ix, &p->side->key);
 }
 
-static enum rc compare_records(const struct diffing *d, const struct past *was,
-                               const struct past *is, struct err *e)
+static enum rc compare_records(const struct diffing *d, struct bytes name,
+                               const struct past *was, const struct past *is,
+                               struct err *e)
 {
     if ((was == NULL || is_present(was)) && (is == NULL || is_present(is)))
         return RC_OK;
-    return tell(d, SNAP_HISTORY, was != NULL ? was->side->name : is->side->name,
-                was == NULL ? NULL : &was->record, is == NULL ? NULL : &is->record, e);
+    return tell(d, SNAP_HISTORY, name, was == NULL ? NULL : &was->record,
+                is == NULL ? NULL : &is->record, e);
 }
 
-static enum rc compare_past(const struct diffing *d, const struct side *before,
-                            const struct side *after, struct err *e)
+static enum rc compare_past(const struct diffing *d, struct bytes name,
+                            const struct side *before, const struct side *after,
+                            struct err *e)
 {
     struct past was, is;
 
@@ -178,7 +183,7 @@ static enum rc compare_past(const struct diffing *d, const struct side *before,
     while (!was.ended || !is.ended) {
         int next = earlier(&was, &is);
 
-        TRY(compare_records(d, next <= 0 ? &was : NULL, next >= 0 ? &is : NULL, e));
+        TRY(compare_records(d, name, next <= 0 ? &was : NULL, next >= 0 ? &is : NULL, e));
         if (next <= 0)
             TRY(step(d, &was, e));
         if (next >= 0)
