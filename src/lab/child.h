@@ -32,8 +32,8 @@ enum lab_child_state lab_child_state(const struct lab_child *c);
 /* One that is gone is no error. */
 enum rc lab_child_signal(const struct lab_child *c, int signal, struct err *e);
 
-/* Sends `signal`, and SIGKILL when it still runs after 10 s; returns when it is gone. What
- * a child of this process left running in its session is killed as well. */
+/* Sends `signal`, and SIGKILL when it still runs after 10 s; returns when it is gone.
+ * What a child of this process left running in its session is killed as well. */
 enum rc lab_child_end(struct lab_child *c, int signal, struct err *e);
 
 /* The program called `name`: beside this one, else in the PATH. RC_NOTFOUND. The caller

@@ -166,7 +166,8 @@ static const char *const wrong[][2] = {
     { CLUSTER "    backup: &a { schedule: 6h }\n    prune: *a\n", "alias" },
     { CLUSTER "    repo: ftp://host/x\n    prune: { schedule: 6h, keep_last: 1 }\n",
       ":4: cluster 'a': repo" },
-    { CLUSTER "    repo: s3://bucket?color=red\n    prune: { schedule: 6h, keep_last: 1 }\n",
+    { CLUSTER
+      "    repo: s3://bucket?color=red\n    prune: { schedule: 6h, keep_last: 1 }\n",
       "color" },
     { CLUSTER "    repo: backups\n    prune: { schedule: 6h, keep_last: 1 }\n",
       "relative" },
