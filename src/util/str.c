@@ -9,6 +9,8 @@
 #include <string.h>
 
 static enum rc format(char **out, struct err *e, const char *fmt, va_list ap)
+    PRINTF_LIKE(3, 0);
+static enum rc format(char **out, struct err *e, const char *fmt, va_list ap)
 {
     va_list again;
     int n;
