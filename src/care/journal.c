@@ -132,8 +132,11 @@ enum rc care_journal_unfinished(struct care_store *s, uint64_t cluster, int64_t 
 
     TRY(sql_each(s->db,
                  "SELECT id, begun, kind, detail, pid FROM operation"
-                 " WHERE cluster = ? AND ended IS NULL AND begun >= ?"
-                 " ORDER BY id DESC",
+                 " WHERE cluster = ? AND ended IS NULL AND begun >= ? AND NOT EXISTS"
+                 " (SELECT 1 FROM operation AS again WHERE again.id > operation.id"
+                 " AND again.cluster = operation.cluster AND again.kind = operation.kind"
+                 " AND again.detail = operation.detail AND again.ended IS NOT NULL"
+                 " AND again.code = 0) ORDER BY id DESC",
                  SQL(SQL_INT((int64_t)cluster), SQL_INT(now - LOOK_BACK_S)), take,
                  &search, e));
     *found = search.found;

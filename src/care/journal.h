@@ -32,7 +32,8 @@ void care_journal_settle_step(struct care_journal *j, int64_t step, const char *
                               enum rc rc, const struct err *e);
 void care_journal_settle(struct care_journal *j, enum rc rc, const struct err *e);
 
-/* An operation that began and has no end, of a process that is gone. */
+/* An operation that began and has no end, of a process that is gone; and the same, given
+ * again, has not ended well since. */
 struct care_unfinished {
     int64_t operation, begun;
     char kind[32], detail[200];

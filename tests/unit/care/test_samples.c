@@ -231,6 +231,31 @@ CASE(care_journal, what_broke_off_is_told_and_what_ended_is_not)
     cr_assert(!found, "of another cluster");
 }
 
+/* Given again, an operation goes on: what an earlier run left is done when it ends well.
+ */
+CASE(care_journal, what_was_done_by_a_later_run_did_not_break_off)
+{
+    OWNED(care_store) s = opened(tmpdir_new());
+    struct care_journal killed = { 0 }, failed = { 0 }, other = { 0 }, again = { 0 };
+    struct care_unfinished u;
+    struct err e = { 0 };
+    bool found;
+
+    OK(care_journal_begin(&killed, s, 0xc1, "member grow", "to 3", &e), &e);
+    OK(sql_do(s->db, "UPDATE operation SET pid = 0", SQL_NOTHING, &e), &e);
+    OK(care_journal_begin(&failed, s, 0xc1, "member grow", "to 3", &e), &e);
+    OK(care_journal_end(&failed, RC_NET, "gone", &e), &e);
+    OK(care_journal_begin(&other, s, 0xc1, "member grow", "to 5", &e), &e);
+    OK(care_journal_end(&other, RC_OK, NULL, &e), &e);
+    OK(care_journal_unfinished(s, 0xc1, T0, &u, &found, &e), &e);
+    cr_assert(found);
+    cr_assert_str_eq(u.detail, "to 3");
+    OK(care_journal_begin(&again, s, 0xc1, "member grow", "to 3", &e), &e);
+    OK(care_journal_end(&again, RC_OK, NULL, &e), &e);
+    OK(care_journal_unfinished(s, 0xc1, T0, &u, &found, &e), &e);
+    cr_assert(!found);
+}
+
 CASE(care_journal, without_a_store_nothing_is_written)
 {
     struct care_journal j;
