@@ -1,5 +1,6 @@
 /* One command, with real names, for the gravest finding that a command helps with. */
 #include <ctype.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -72,6 +73,20 @@ static bool look_at_host(const struct care_member *m, struct care_diagnosis *d)
     snprintf(d->next, sizeof d->next,
              "ssh %s 'systemctl status etcd || crictl ps -a --name etcd'", host);
     return true;
+}
+
+/* One that was added and never came. To take it out needs a quorum. */
+static bool next_for_unstarted(const struct care_exam *x, struct care_diagnosis *d)
+{
+    for (size_t i = 0; d->quorum.has && i < x->view->count; i++) {
+        if (!care_never_started(&x->view->items[i]))
+            continue;
+        snprintf(d->next, sizeof d->next,
+                 "holdfast member remove %" PRIx64 " --endpoints %s",
+                 x->view->items[i].id, x->endpoints);
+        return true;
+    }
+    return false;
 }
 
 /* An endpoint whose data the majority vouches for. */
@@ -179,6 +194,8 @@ void choose_next(const struct care_exam *x, struct care_diagnosis *d)
     if (chart_has(d, "alarm-nospace") != NULL && next_for_space(x, d))
         return;
     if (look_at_host(trouble(v, true), d) || look_at_host(trouble(v, false), d))
+        return;
+    if (next_for_unstarted(x, d))
         return;
     if (next_for_certs(x, d) || next_for_space(x, d))
         return;

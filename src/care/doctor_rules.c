@@ -143,7 +143,11 @@ void judge_members(struct chart *c)
         const struct care_member *m = &v->items[i];
         char name[80];
 
-        if (m->state != CARE_UP)
+        if (care_never_started(m))
+            chart_add(c, CARE_WARN, "never-started", m,
+                      "%s was added and never started: start it, or take it out",
+                      care_called(m, name));
+        else if (m->state != CARE_UP)
             chart_add(c, CARE_WARN, "member-down", m, "%s %s (%.250s)",
                       care_called(m, name), meaning(m->state), m->failure.why);
         else

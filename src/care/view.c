@@ -261,6 +261,11 @@ const char *care_called(const struct care_member *m, char out[static 80])
     return out;
 }
 
+bool care_never_started(const struct care_member *m)
+{
+    return m->listed && (m->name == NULL || m->name[0] == '\0');
+}
+
 static bool anybody(const struct care_view *v)
 {
     for (size_t i = 0; i < v->count; i++)

@@ -89,6 +89,10 @@ const char *care_role(const struct care_view *v, const struct care_member *m);
 /* "NOSPACE", "NOSPACE CORRUPT", "" */
 void care_alarm_names(unsigned alarms, char *out, size_t n);
 
+/* The cluster has added it, and no etcd has come to be it: one that runs tells its name.
+ */
+bool care_never_started(const struct care_member *m);
+
 /* The name, else the endpoint, else the id: what a sentence calls it. */
 const char *care_called(const struct care_member *m, char out[static 80]);
 

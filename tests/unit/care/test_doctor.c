@@ -145,6 +145,24 @@ CASE(care_doctor, each_state_has_its_own_words)
     }
 }
 
+CASE(care_doctor, one_that_never_started_is_offered_for_removal)
+{
+    PATIENT p;
+
+    admit(&p, 4);
+    sample_fail(&p.view, 3, CARE_DOWN, "it has not told an address for clients yet");
+    p.view.items[3].listed = true;
+    p.view.items[3].name[0] = p.view.items[3].endpoint[0] = '\0';
+    diagnose(&p);
+    expect(&p, "never-started", CARE_WARN, "member 4 was added and never started");
+    cr_assert_null(found(&p, "member-down"));
+    next_is(&p, "holdfast member remove 4 --endpoints 10.0.0.1:2379");
+    sample_fail(&p.view, 2, CARE_DOWN, "why");
+    diagnose(&p);
+    cr_assert(strstr(p.d.next, "member remove") == NULL, "without a quorum: %s",
+              p.d.next);
+}
+
 CASE(care_doctor, lost_quorum_comes_first_and_says_what_is_missing)
 {
     PATIENT p;
