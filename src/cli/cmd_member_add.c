@@ -66,6 +66,25 @@ static enum rc check_new(const struct membership_look *l, const struct membershi
     return RC_OK;
 }
 
+/* The one that comes may be there already: at its address, and unnamed until it has
+ * started. */
+static uint64_t come_already(const struct membership_look *l,
+                             const struct membership_new *who, uint64_t old)
+{
+    const struct wire_member *m = membership_at(l, &who->peer_urls);
+
+    if (m == NULL || m->id == old)
+        return 0;
+    return m->name[0] == '\0' || strcmp(m->name, who->name) == 0 ? m->id : 0;
+}
+
+static uint64_t learner_or_none(const struct membership_look *l, uint64_t id)
+{
+    const struct member_seat *s = member_seat_of(&l->table, id);
+
+    return s != NULL && s->learner ? id : 0;
+}
+
 /* ---- add ----------------------------------------------------------------- */
 
 static const struct operand add_operands[] = {
@@ -87,9 +106,15 @@ static const struct opt add_opts[] = {
 };
 /* clang-format on */
 
+/* A learner of that name at that address is what an earlier run left. */
 static enum rc plan_add(struct change *h, const struct add_args *a,
-                        const struct membership_new *who, struct err *e)
+                        struct change_job *job, struct err *e)
 {
+    const struct membership_new *who = &job->fresh[0];
+
+    job->adopted = learner_or_none(&h->look, come_already(&h->look, who, 0));
+    if (job->adopted != 0 && !a->learner)
+        return member_plan_add_rest(&h->look.table, job->adopted, &h->plan, e);
     TRY(member_plan_add(&h->look.table, a->learner, &h->plan, e));
     TRY(membership_may_add(&h->look, 0, e));
     return check_new(&h->look, who, 0, e);
@@ -102,16 +127,17 @@ static enum rc add(struct cli *c, const void *args, struct err *e)
     struct membership_new who = { .name = a->name,
                                   .peer_urls = a->peer_urls,
                                   .client_url = a->start.client_url };
-    const struct change_job job = { .kind = "member add",
-                                    .word = "the new member's name",
-                                    .is = a->name,
-                                    .what = "add it",
-                                    .fresh = &who,
-                                    .fresh_count = 1,
-                                    .with = &a->start };
+    struct change_job job = { .kind = "member add",
+                              .word = "the new member's name",
+                              .is = a->name,
+                              .what = "add it",
+                              .detail = a->name,
+                              .fresh = &who,
+                              .fresh_count = 1,
+                              .with = &a->start };
 
     TRY(change_begin(&h, c, e));
-    TRY(plan_add(&h, a, &who, e));
+    TRY(plan_add(&h, a, &job, e));
     return change_carry_out(&h, &job, e);
 }
 
@@ -127,7 +153,8 @@ const struct command cmd_member_add = {
         "Adds the member as a learner, which does not count for the quorum, waits until "
         "it runs and has caught up, and promotes it. When it does not come within --wait "
         "it is taken out again, and the cluster is what it was. Refused while a voter is "
-        "down, and while an earlier member was never started.\n\n" SHOWN,
+        "down, and while an earlier member was never started, unless that is this one: "
+        "given again after it broke off, the command goes on.\n\n" SHOWN,
     .examples = "holdfast member add m3 --peer-urls https://10.0.0.4:2380\n",
     .operands = add_operands,
     .opts = add_opts,
@@ -163,18 +190,6 @@ static bool goes_first(const struct member_plan *p)
         if (p->items[i].kind == MEMBER_REMOVE || p->items[i].kind == MEMBER_ADD_LEARNER)
             return p->items[i].kind == MEMBER_REMOVE;
     return false;
-}
-
-/* The one that comes may be there already: at its address, and unnamed until it has
- * started. */
-static uint64_t come_already(const struct membership_look *l,
-                             const struct membership_new *who, uint64_t old)
-{
-    const struct wire_member *m = membership_at(l, &who->peer_urls);
-
-    if (m == NULL || m->id == old)
-        return 0;
-    return m->name[0] == '\0' || strcmp(m->name, who->name) == 0 ? m->id : 0;
 }
 
 /* Who goes; 0 when it is gone. Its name may be the new one's, too: then the journal tells
@@ -219,13 +234,6 @@ static enum rc plan_rest(struct change *h, uint64_t old, uint64_t fresh,
         return RC_OK;
     TRY(membership_may_add(&h->look, 0, e));
     return check_new(&h->look, who, 0, e);
-}
-
-static uint64_t learner_or_none(const struct membership_look *l, uint64_t id)
-{
-    const struct member_seat *s = member_seat_of(&l->table, id);
-
-    return s != NULL && s->learner ? id : 0;
 }
 
 static enum rc plan_replace(struct change *h, const struct add_args *a,

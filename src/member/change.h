@@ -86,6 +86,10 @@ void member_step_apply(struct member_table *t, const struct member_step *step);
 enum rc member_plan_add(const struct member_table *t, bool stays_learner,
                         struct member_plan *out, struct err *e);
 
+/* What is left of it when it broke off: the learner `fresh` was added. */
+enum rc member_plan_add_rest(const struct member_table *t, uint64_t fresh,
+                             struct member_plan *out, struct err *e);
+
 /* Leadership moves away first. */
 enum rc member_plan_remove(const struct member_table *t, uint64_t id,
                            struct member_plan *out, struct err *e);

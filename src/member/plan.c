@@ -113,6 +113,14 @@ enum rc member_plan_add(const struct member_table *t, bool stays_learner,
     return hand_over(add(&d, stays_learner, e), &d, out);
 }
 
+enum rc member_plan_add_rest(const struct member_table *t, uint64_t fresh,
+                             struct member_plan *out, struct err *e)
+{
+    struct draft d = { .t = *t };
+
+    return hand_over(finish(&d, fresh, false, e), &d, out);
+}
+
 enum rc member_plan_remove(const struct member_table *t, uint64_t id,
                            struct member_plan *out, struct err *e)
 {

@@ -505,3 +505,35 @@ CASE(member, grows_on_after_kills, .timeout = FLOW_TIMEOUT_S)
     equal(&c, 0, 2);
     TOOL(whole, 0, "member", "list", "--endpoints", cluster_endpoint(&c, 0));
 }
+
+static void add_again(const struct cluster *c, struct waiting *w)
+{
+    BEGIN(w, c, "member", "add", "m1", "--peer-urls", cluster_peer_url(c, 1), "--yes",
+          "--state-dir", path_in(c->dir, "state"), "--endpoints", cluster_endpoint(c, 0));
+}
+
+/* What broke off is told until it is done. */
+static void doctor_says(const struct cluster *c, int status, const char *words, bool says)
+{
+    TOOL(told, status, "doctor", "--state-dir", path_in(c->dir, "state"), "--endpoints",
+         cluster_endpoint(c, 0));
+    cr_assert_eq(strstr(told.out, words) != NULL, says, "%s", told.out);
+}
+
+CASE(member, adds_on_after_a_kill, .timeout = FLOW_TIMEOUT_S)
+{
+    CLUSTER c = { 0 };
+    struct waiting w;
+
+    start_first(&c, cluster_backend("lab"), 2, 1);
+    add_again(&c, &w);
+    waiting_initial(&w, 0);
+    waiting_kill(&w);
+    doctor_says(&c, 8, "was added and never started", true);
+    doctor_says(&c, 8, "broke off", true);
+    add_again(&c, &w);
+    cluster_boot_joining(&c, 1, waiting_initial(&w, 0));
+    waiting_ends(&w, 0);
+    cr_assert_eq(listed(&c, 0), 2);
+    doctor_says(&c, 0, "broke off", false);
+}

@@ -245,6 +245,23 @@ CASE(member_change, goes_on_where_a_replacement_broke_off)
     }
 }
 
+CASE(member_change, goes_on_where_an_addition_broke_off)
+{
+    static const struct row rows[] = {
+        { "LVn", 3, RC_OK, "await promote" },
+        { "Lvn", 3, RC_REFUSED, "quorum is lost: 1 of 2" },
+    };
+
+    EACH(rows, row)
+    {
+        struct member_table t = table(row->cluster);
+        struct member_plan p = { 0 };
+        struct err e = { 0 };
+
+        expect(row, member_plan_add_rest(&t, row->id, &p, &e), &p, &e);
+    }
+}
+
 /* id: the learner that came already. */
 CASE(member_change, goes_on_where_a_growth_broke_off)
 {
