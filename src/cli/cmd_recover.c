@@ -33,7 +33,8 @@ static const struct opt recover_opts[] = {
         .help = "every host builds from the same source; or one does, and the others "
                 "join it as learners"),
     OPT(STR, "first", recovery_args, first, .arg = "NAME",
-        .help = "the host that begins; the survivor's without it"),
+        .help = "the host that begins; without it the one where the plan is made, "
+                "or the survivor's"),
     OPT(STR, "bump-revision", recovery_args, bump, .arg = "N|auto|0",
         .help = "raise the revision by N, so that none is used twice; auto is 10^9, and "
                 "the default when there are Kubernetes keys"),

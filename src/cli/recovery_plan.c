@@ -178,11 +178,25 @@ static enum rc look_at_host(const struct recovery_args *a, const struct recover_
                        : absolute(dir, data_dir, e);
 }
 
+/* Whose host this is, when one etcd is set up here; one that runs is another cluster's.
+ */
+static enum rc find_here(const struct recovery_args *a, char **out, struct err *e)
+{
+    AT_END(host_list_clear) struct host_list list = { 0 };
+    const struct host_member *m = NULL;
+
+    TRY(recovery_find(a, a->data_dir, NULL, &list, &m, e));
+    if (m == NULL || m->pid != 0 || m->name == NULL)
+        return RC_OK;
+    return str_format(out, e, "%s", m->name);
+}
+
 static enum rc make(const struct recovery_args *a, const struct recover_verdict *v,
                     const struct recover_copy *chosen, struct recover_source *source,
                     struct recover_plan *out, struct err *e)
 {
     AT_END(mem_end) char *data_dir = NULL;
+    AT_END(mem_end) char *here = NULL;
     char id[17], token[48];
     struct recover_wish w = {
         .verdict = v,
@@ -205,6 +219,8 @@ static enum rc make(const struct recovery_args *a, const struct recover_verdict 
     TRY(mint(id, token, e));
     TRY(look_at_host(a, chosen, &w.layout, &data_dir, e));
     w.data_dir = data_dir;
+    TRY(find_here(a, &here, e));
+    w.here = here;
     return recover_plan_make(&w, out, e);
 }
 

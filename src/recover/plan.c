@@ -189,11 +189,22 @@ static int by_name(const void *a, const void *b, void *members)
     return strcmp(items[*(const size_t *)a].name, items[*(const size_t *)b].name);
 }
 
-/* The survivor's host begins, since it has the data; the others by name. */
+/* Where the plan is made, since it and the source lie there; else the survivor's host. A
+ * survivor that runs is read by its own host only. */
+static const char *beginner(const struct recover_wish *w, const struct recover_plan *p)
+{
+    if (w->first != NULL)
+        return w->first;
+    if (w->here != NULL && !p->source.live && recover_plan_member(p, w->here) != NULL)
+        return w->here;
+    return p->source.member_name;
+}
+
+/* The others come by name. */
 static enum rc set_order(const struct recover_wish *w, struct recover_plan *p,
                          struct err *e)
 {
-    const char *first = w->first != NULL ? w->first : p->source.member_name;
+    const char *first = beginner(w, p);
     size_t at = 0, front;
 
     for (size_t i = 0; i < p->members.count; i++)

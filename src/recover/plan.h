@@ -100,7 +100,9 @@ struct recover_wish {
     enum recover_shape shape;
     enum host_layout layout;
     const char *members; /* NAME=URL,...; NULL: the voters there were */
-    const char *first;   /* the host that begins; NULL: the survivor, or the first */
+    const char
+        *first;       /* the host that begins; NULL: `here`, the survivor, or the first */
+    const char *here; /* the member on whose host the plan is made; NULL: not known */
     enum restore_bump_kind bump;
     int64_t bump_by, high_water; /* high_water: what the operator knows of; 0 */
     bool mark_compacted;

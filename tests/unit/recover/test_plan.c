@@ -237,6 +237,15 @@ CASE(plan, who_begins)
 
     estate_directory(&d.s, 2, 3, 2, 50);
     sit_down(&d);
+    d.w.here = "m1";
+    OK(make(&d), &d.e);
+    cr_assert_str_eq(recover_plan_first(&d.p)->name, "m1", "where the plan lies");
+    sit_down(&d);
+    d.w.here = "elsewhere";
+    OK(make(&d), &d.e);
+    cr_assert_str_eq(recover_plan_first(&d.p)->name, "m2", "the survivor's");
+    sit_down(&d);
+    d.w.here = "m1";
     d.w.first = "m3";
     OK(make(&d), &d.e);
     cr_assert_str_eq(recover_plan_first(&d.p)->name, "m3");
