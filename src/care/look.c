@@ -10,6 +10,7 @@
 #include "wire/kv.h"
 
 enum { METRICS_MAX_BYTES = 4 << 20, ENDPOINTS_MAX = 64 };
+enum { ELECTION_MS = 12000, POLL_MS = 300 };
 
 /* One endpoint to ask, on one thread. */
 struct question {
@@ -402,6 +403,20 @@ enum rc care_look(const struct care_access *a, unsigned ask_for, struct care_vie
     care_view_derive(&v);
     *out = v;
     return RC_OK;
+}
+
+enum rc care_look_settled(const struct care_access *a, unsigned ask_for,
+                          struct care_view *out, struct err *e)
+{
+    uint64_t until = clock_ms() + ELECTION_MS;
+
+    for (;;) {
+        TRY(care_look(a, ask_for, out, e));
+        if (!care_is_electing(out) || clock_ms() >= until || stop_wanted())
+            return RC_OK;
+        care_view_clear(out);
+        clock_sleep_ms(POLL_MS);
+    }
 }
 
 enum rc care_look_at(const struct care_access *a, unsigned ask_for, struct care_member *m,

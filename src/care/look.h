@@ -28,6 +28,11 @@ enum care_ask {
 enum rc care_look(const struct care_access *a, unsigned ask, struct care_view *out,
                   struct err *e);
 
+/* The same, and again for some seconds while an election seems to be on; `ask` has
+ * CARE_ASK_READ. A leader that just died is no quorum that is lost. */
+enum rc care_look_settled(const struct care_access *a, unsigned ask,
+                          struct care_view *out, struct err *e);
+
 /* The same about one endpoint, once more: what a step needs to know before it is taken.
  * Fills state, status and failure. */
 enum rc care_look_at(const struct care_access *a, unsigned ask, struct care_member *m,

@@ -211,6 +211,21 @@ struct quorum care_quorum(const struct care_view *v)
     return quorum_of(voters, up);
 }
 
+bool care_is_electing(const struct care_view *v)
+{
+    size_t voters = 0, answer = 0, read = 0;
+
+    for (size_t i = 0; i < v->count; i++) {
+        const struct care_member *m = &v->items[i];
+
+        voters += care_is_voter(m);
+        answer += care_is_voter(m) && m->answered;
+        read += care_is_voter(m) && m->answered && m->state != CARE_FROZEN;
+    }
+    return quorum_of(voters, answer).has &&
+           (v->leader == 0 || v->reads_hang || !quorum_of(voters, read).has);
+}
+
 const struct care_member *care_leader(const struct care_view *v)
 {
     return care_member_of(v, v->leader);

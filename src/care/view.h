@@ -77,6 +77,11 @@ struct quorum care_quorum(const struct care_view *v);
 const struct care_member *care_leader(const struct care_view *v);
 const struct care_member *care_member_of(const struct care_view *v, uint64_t id);
 
+/* Voters enough for a quorum say how they are, and know no leader, or too few of them
+ * finish a linearizable read: for some seconds after a leader died that is an election.
+ */
+bool care_is_electing(const struct care_view *v);
+
 /* How many entries the member has yet to apply; 0 when it did not answer. */
 uint64_t care_lag(const struct care_view *v, const struct care_member *m);
 

@@ -73,7 +73,7 @@ static enum rc look(struct cli *c, struct assessment *out, struct err *e)
         TRY(str_list_add(&all, k.access.endpoints->items[i], e));
     TRY(add_members(&out->copies, &all, e));
     k.access.endpoints = &all;
-    return care_look(&k.access, CARE_ASK_READ, &out->view, e);
+    return care_look_settled(&k.access, CARE_ASK_READ, &out->view, e);
 }
 
 enum rc assessment_make(struct cli *c, const struct assessment_args *args,

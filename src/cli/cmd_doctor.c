@@ -150,7 +150,7 @@ static enum rc examine(struct cli *c, struct cli_cluster *k, struct visit *v,
     v->exam.now = clock_unix_ms() / 1000;
     v->exam.view = &v->view;
     v->exam.certs = &v->certs;
-    TRY(care_look(&k->access, CARE_ASK_METRICS | CARE_ASK_READ, &v->view, e));
+    TRY(care_look_settled(&k->access, CARE_ASK_METRICS | CARE_ASK_READ, &v->view, e));
     k->cluster_id = v->view.cluster_id;
     if (v->view.cluster_id != 0 &&
         care_vote_take(&k->access, &v->view, &v->vote, &v->vote_failure) == RC_OK)

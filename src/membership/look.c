@@ -4,14 +4,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "util/clock.h"
-#include "util/stop.h"
-
 /* A member that is this many entries behind is not in sync. Few enough to be applied in a
  * moment, and more than a loaded cluster writes between two answers. etcd's own rule for
  * a learner is nine tenths of the leader's index, and holds here too: in a small log a
  * thousand entries are all of it. */
-enum { IN_SYNC_ENTRIES = 1000, ELECTION_MS = 12000, POLL_MS = 300 };
+enum { IN_SYNC_ENTRIES = 1000 };
 
 void membership_look_clear(struct membership_look *l)
 {
@@ -140,13 +137,16 @@ static enum rc read_list(const struct care_access *a, struct membership_look *l,
     return wire_member_list(c, WIRE_ANY, false, &l->list, e);
 }
 
-enum rc membership_look_take(const struct care_access *a, struct membership_look *out,
-                             struct err *e)
+typedef enum rc look_fn(const struct care_access *a, unsigned ask, struct care_view *out,
+                        struct err *e);
+
+static enum rc take(look_fn *look, const struct care_access *a,
+                    struct membership_look *out, struct err *e)
 {
     enum rc rc = RC_OK;
 
     *out = (struct membership_look){ 0 };
-    TRY(care_look(a, CARE_ASK_READ, &out->view, e));
+    TRY(look(a, CARE_ASK_READ, &out->view, e));
     if (out->view.cluster_id == 0)
         rc = care_view_verdict(&out->view, e);
     if (rc == RC_OK)
@@ -158,33 +158,16 @@ enum rc membership_look_take(const struct care_access *a, struct membership_look
     return rc;
 }
 
-/* Those that say how they are would be a quorum, if they took part. */
-static bool electing(const struct membership_look *l)
+enum rc membership_look_take(const struct care_access *a, struct membership_look *out,
+                             struct err *e)
 {
-    size_t voters = 0, answer = 0;
-
-    for (size_t i = 0; i < l->table.count; i++) {
-        const struct member_seat *s = &l->table.seats[i];
-        const struct care_member *m = care_member_of(&l->view, s->id);
-
-        voters += !s->learner;
-        answer += !s->learner && m != NULL && m->answered;
-    }
-    return quorum_of(voters, answer).has && !member_quorum(&l->table).has;
+    return take(care_look, a, out, e);
 }
 
 enum rc membership_look_settled(const struct care_access *a, struct membership_look *out,
                                 struct err *e)
 {
-    uint64_t until = clock_ms() + ELECTION_MS;
-
-    for (;;) {
-        TRY(membership_look_take(a, out, e));
-        if (!electing(out) || clock_ms() >= until || stop_wanted())
-            return RC_OK;
-        membership_look_clear(out);
-        clock_sleep_ms(POLL_MS);
-    }
+    return take(care_look_settled, a, out, e);
 }
 
 /* ---- finding ------------------------------------------------------------- */

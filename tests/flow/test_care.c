@@ -317,6 +317,28 @@ EACH_BACKEND(care, doctor_follows_a_cluster_to_its_end)
     cr_assert_str_eq(flow_text(gone, "verdict"), "unreachable");
 }
 
+/* An election is no loss: whoever asks right after a leader's death is told of the one
+ * that is down, and of nothing else. */
+EACH_BACKEND(care, doctor_lets_an_election_end)
+{
+    CLUSTER c = { 0 };
+    OWNED(json) well = NULL;
+    OWNED(json) o = NULL;
+    unsigned leader;
+
+    cluster_start(&c, b, &(struct cluster_options){ .members = 3 });
+    TOOL(p, 0, "doctor", "-w", "json", "--endpoints", cluster_endpoint(&c, 0));
+    flow_json(&p, &well);
+    leader = (unsigned)flow_text(well, "leader")[1] - '0';
+    cluster_kill(&c, leader, SIGKILL);
+    TOOL(q, 8, "doctor", "-w", "json", "--endpoints",
+         cluster_endpoint(&c, (leader + 1) % 3));
+    flow_json(&q, &o);
+    quorum_is(o, 2, 0);
+    cr_assert(!has_finding(o, "quorum-lost") && !has_finding(o, "no-leader"), "%s",
+              q.out);
+}
+
 CASE(care, doctor_fits_a_terminal, .timeout = FLOW_TIMEOUT_S)
 {
     CLUSTER c = { 0 };

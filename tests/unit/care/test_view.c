@@ -194,6 +194,27 @@ CASE(care_view, who_cannot_read_for_want_of_a_quorum_is_not_frozen)
     cr_assert_eq(care_quorum(&v).up, 1);
 }
 
+CASE(care_view, a_quorum_that_answers_and_does_not_read_is_electing)
+{
+    VIEW v = sample_view(3);
+    VIEW all = sample_view(3);
+
+    care_view_derive(&v);
+    cr_assert(!care_is_electing(&v));
+    v.items[0].state = CARE_FROZEN;
+    care_view_derive(&v);
+    cr_assert(!care_is_electing(&v), "two of three read");
+    sample_fail(&v, 1, CARE_DOWN, "gone");
+    care_view_derive(&v);
+    cr_assert(care_is_electing(&v), "two answer, one of them reads");
+    sample_fail(&v, 2, CARE_DOWN, "gone");
+    care_view_derive(&v);
+    cr_assert(!care_is_electing(&v), "one alone elects nobody");
+    all.items[0].state = all.items[1].state = all.items[2].state = CARE_FROZEN;
+    care_view_derive(&all);
+    cr_assert(care_is_electing(&all));
+}
+
 CASE(care_view, when_nobody_finishes_a_read_it_is_the_cluster)
 {
     struct err e = { 0 };
