@@ -297,12 +297,15 @@ CASE(cli_inspect, tells_what_changed)
              "-  key  /x/\\x1b[31mred\\x0a  rev 5 (1 B)\n"
              "-  key  /x/tls  rev 6 (34 B)\n"
              "+  key  /y/new  rev 9 (4 B)\n"
+             "-  history  /x/gone  rev 7 (1 B)\n"
+             "-  history  /x/gone  rev 8 (deleted)\n"
              "\n"
              "A:             %s\nRevision of A: 8\n"
              "B:             %s\nRevision of B: 9\n"
              "Forked keys:   1\n"
-             "\nChanges:\nWHAT  ADDED  REMOVED  CHANGED\n"
-             "key       1        2        2\n"
+             "\nChanges:\nWHAT     ADDED  REMOVED  CHANGED\n"
+             "key          1        2        2\n"
+             "history      0        2        0\n"
              "\nGrowth:\nKEYS  BEFORE  AFTER  GROWTH  PREFIX\n"
              "   1     0 B   37 B  +37 B   /y/\n"
              "   0   122 B   56 B  -66 B   /registry/pods/\n"
@@ -320,18 +323,19 @@ CASE(cli_inspect, tells_programs_what_changed)
     const char *a = shop_file(), *b = database(later, 1);
     char want[2048];
 
-    snprintf(
-        want, sizeof want,
-        "{\"changes\":[{\"change\":\"changed\",\"what\":\"key\","
-        "\"key\":\"L3gvG1szMW1yZWQK\",\"before\":{\"create_revision\":5,"
-        "\"mod_revision\":5,\"version\":1,\"lease\":0,\"value_size\":1},"
-        "\"after\":{\"create_revision\":5,\"mod_revision\":9,\"version\":2,\"lease\":7,"
-        "\"value_size\":1},\"same_revision\":false}],"
-        "\"a\":\"%s\",\"a_revision\":8,\"b\":\"%s\",\"b_revision\":9,"
-        "\"forked_keys\":0,\"counts\":[{\"what\":\"key\",\"added\":0,\"removed\":0,"
-        "\"changed\":1}],\"growth\":[{\"keys\":0,\"before_bytes\":40,"
-        "\"after_bytes\":42,\"growth_bytes\":2,\"prefix\":\"/x/\"}]}\n",
-        a, b);
+    snprintf(want, sizeof want,
+             "{\"changes\":[{\"change\":\"changed\",\"what\":\"key\","
+             "\"key\":\"L3gvG1szMW1yZWQK\",\"before\":{\"deleted\":false,\"create_"
+             "revision\":5,"
+             "\"mod_revision\":5,\"version\":1,\"lease\":0,\"value_size\":1},"
+             "\"after\":{\"deleted\":false,\"create_revision\":5,\"mod_revision\":9,"
+             "\"version\":2,\"lease\":7,"
+             "\"value_size\":1},\"same_revision\":false}],"
+             "\"a\":\"%s\",\"a_revision\":8,\"b\":\"%s\",\"b_revision\":9,"
+             "\"forked_keys\":0,\"counts\":[{\"what\":\"key\",\"added\":0,\"removed\":0,"
+             "\"changed\":1}],\"growth\":[{\"keys\":0,\"before_bytes\":40,"
+             "\"after_bytes\":42,\"growth_bytes\":2,\"prefix\":\"/x/\"}]}\n",
+             a, b);
     SAYS(want, "diff", a, b, "--prefix", HOSTILE, "--json");
 }
 

@@ -14,18 +14,19 @@ static const char everything[] =
     "    store: { cacert: a, credentials_file: b, profile: c, ssh_key: d, known_hosts: "
     "e,\n"
     "             allow_same_filesystem: true }\n"
-    "    recipients: [x]\n    recipients_file: f\n    signing_key: s\n    public_key: p\n"
+    "    recipients: [age13qsvm72p6l77p98rrefc888p0hdrgpt8d48f84h0we3j8n22tfwqs3dszf]\n  "
+    "  recipients_file: f\n    signing_key: s\n    public_key: p\n"
     "    identity: i\n"
     "    backup: { schedule: 6h, from: leader, rate: 1MB/s, preset: kubeadm,\n"
-    "              include: [a], tags: [b], skip_unchanged: true }\n"
+    "              include: [/a], tags: [b], skip_unchanged: true }\n"
     "    verify: { schedule: 6h, level: full, rotate: 3 }\n"
     "    prune: { schedule: 6h, keep_last: 1, keep_hourly: 1, keep_daily: 1,\n"
     "             keep_weekly: 1, keep_monthly: 1, keep_yearly: 1, keep_within: 14d,\n"
     "             keep_tags: [t], max_percent: 10 }\n"
-    "    drill: { schedule: 6h, pick: random, etcd: e, scratch: s, report_dir: r,\n"
+    "    drill: { schedule: 6h, pick: random, etcd: /e, scratch: /s, report_dir: /r,\n"
     "             canary: [c], rto: 5m, rpo: 1h }\n"
     "    compact: { schedule: 6h, keep: 1h, physical: true }\n"
-    "    defrag: { schedule: 6h, rule: x, move_leader: true }\n";
+    "    defrag: { schedule: 6h, rule: dbSizeFree > 1, move_leader: true }\n";
 
 static bool has_option(const struct command *cmd, const char *word)
 {
