@@ -163,6 +163,15 @@ static void await(const char *log, const char *words)
     cr_assert(false, "no '%s' in: %s", words, text);
 }
 
+/* The shell is reaped, and those it ran may take a moment more to let go. */
+static void until_gone(pid_t group)
+{
+    uint64_t end = clock_ms() + 10000;
+
+    while (kill(-group, 0) == 0 && clock_ms() < end)
+        clock_sleep_ms(20);
+}
+
 /* A save that nobody reads from goes on for ever; it keeps its revision readable, and
  * holds off a defragmentation, until it is killed. */
 EACH_BACKEND(care_trouble, a_running_snapshot_keeps_its_revision)
@@ -205,6 +214,7 @@ EACH_BACKEND(care_trouble, a_running_snapshot_keeps_its_revision)
               "%s", defrag.err);
     kill(-stream, SIGKILL); /* all of the pipe */
     proc_stop(stream, SIGKILL);
+    until_gone(stream);
     TOOL(q, 0, "compact", "--keep-revisions", "1", "--yes", "-w", "json", "--state-dir",
          state, "--endpoints", at);
     flow_json(&q, &freed);
