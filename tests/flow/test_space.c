@@ -45,7 +45,7 @@ EACH_BACKEND(space, one_command_brings_writes_back)
     cr_assert(!trouble_is_nospace(&c));
     OK(trouble_put(w, "key-0", &e), &e);
     cr_assert_str_eq(CTL(&c, 0, "get", "--prefix", "holdfast/"), "", "no probe is left");
-    TOOL(fine, 0, "doctor", "--state-dir", state, "--endpoints", cluster_endpoint(&c, 0));
+    TOOL(fine, 0, "alarm", "list", "--endpoints", cluster_endpoint(&c, 0));
 }
 
 /* What fills it is wanted: then the alarm stays, and that is said. */
